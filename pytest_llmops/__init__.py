@@ -1,0 +1,1 @@
+"""Compare prompt evals with a stored baseline, inside pytest."""

@@ -1,0 +1,1 @@
+"""Carry requests to models and answers back."""

@@ -1,0 +1,140 @@
+"""Hold what goes to a model and what comes back, and the protocols of those who carry it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+from pytest_llmops.store.canonical import JsonValue, digest
+
+TRANSPORT_FIELDS = frozenset({"timeout", "extra_headers", "extra_query"})
+"""Parameters that say how a request travels, not what is asked: left out of its identity."""
+
+KEY_VERSION = 1
+"""Part of every request digest: raised when the meaning of a digest changes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """Be one question to one model, with everything that reaches the provider."""
+
+    provider: str
+    """`local`, `openai` or the name of a provider that a hook knows."""
+    model: str
+    """The model's name at that provider."""
+    messages: tuple[Mapping[str, JsonValue], ...]
+    parameters: Mapping[str, JsonValue] = field(default_factory=dict)
+    """All other fields of the call: temperature, tools, response_format, unknown ones too."""
+    repeat: int = 1
+    """Which of the repeated answers to this question is asked for, from 1."""
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        """Return the fields that reach the provider."""
+        return {"model": self.model, "messages": list(self.messages), **self.parameters}
+
+    def digest(self, identity: Mapping[str, JsonValue]) -> str:
+        """Return the request digest, the key under which the answer is cached.
+
+        Args:
+            identity: what the provider adds: its base URL, or the digest of its weights.
+        """
+        asked = {name: value for name, value in self.payload.items() if name not in TRANSPORT_FIELDS}
+        return digest(
+            {
+                "key_version": KEY_VERSION,
+                "provider": self.provider,
+                "identity": identity,
+                "repeat": self.repeat,
+                "asked": asked,
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Count tokens; None where the provider did not say."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """Hold how long the answer took, in seconds."""
+
+    seconds: float
+    ttft: float | None = None
+    """Time to the first token; None when the answer was not streamed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """Be one answer of a model."""
+
+    text: str
+    model: str
+    """The model's name as the provider gave it back."""
+    finish_reason: str | None = None
+    tool_calls: tuple[Mapping[str, JsonValue], ...] = ()
+    usage: Usage = field(default_factory=Usage)
+    timing: Timing = field(default_factory=lambda: Timing(seconds=0.0))
+    request_id: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the answer as JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Response:
+        """Return the answer that `to_json` wrote."""
+        values = dict(data)
+        return cls(
+            **{
+                **values,
+                "tool_calls": tuple(values["tool_calls"]),
+                "usage": Usage(**values["usage"]),
+                "timing": Timing(**values["timing"]),
+            }
+        )
+
+
+class Provider(Protocol):
+    """Send requests to models of one kind."""
+
+    concurrency: int | None
+    """Most calls that this provider serves well at once; None for no limit of its own."""
+
+    def identity(self, request: Request) -> Mapping[str, JsonValue]:
+        """Return what, beside the request, decides the answer; must not call the model."""
+        ...
+
+    async def complete(self, request: Request) -> Response:
+        """Return the answer.
+
+        Raises:
+            CallError: its subclass says whether asking again may help.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of connections and children."""
+        ...
+
+
+class Caller(Protocol):
+    """Answer requests, from the cache where possible: what scorers are handed."""
+
+    async def acall(self, request: Request) -> Response:
+        """Return the answer to `request`.
+
+        Raises:
+            CallError: no usable answer could be had.
+        """
+        ...
+
+
+def plain_messages(pairs: Sequence[tuple[str, str]]) -> tuple[dict[str, JsonValue], ...]:
+    """Return chat messages from pairs of role and content."""
+    return tuple({"role": role, "content": content} for role, content in pairs)

@@ -1,0 +1,1 @@
+"""Read golden sets."""

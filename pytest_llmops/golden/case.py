@@ -1,0 +1,52 @@
+"""Hold golden cases: what goes in, what is expected out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pytest_llmops.store.canonical import JsonValue, digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """Be one golden row."""
+
+    id: str
+    """Unique in its golden set."""
+    inputs: Mapping[str, JsonValue]
+    """The variables of the prompt."""
+    expected: JsonValue = None
+    """What a right answer is; None where the row names none."""
+    tags: tuple[str, ...] = ()
+    cluster: str | None = None
+    """Name of the group (conversation, document) whose cases stand or fall together."""
+    metadata: Mapping[str, JsonValue] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """Return the row digest: it changes when anything a score depends on changes, so not with tags."""
+        return digest({"inputs": self.inputs, "expected": self.expected, "cluster": self.cluster})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoldenSet:
+    """Be the cases of one golden file, in the file's order."""
+
+    name: str
+    cases: tuple[Case, ...]
+    path: Path | None = None
+    notes: tuple[str, ...] = ()
+    """What the reader should be told once, such as ids that were derived."""
+
+    def __iter__(self) -> Iterator[Case]:
+        return iter(self.cases)
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    @property
+    def digest(self) -> str:
+        """Return the digest of all rows; their order does not matter."""
+        return digest({case.id: case.digest for case in self.cases})

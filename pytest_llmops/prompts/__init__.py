@@ -1,0 +1,1 @@
+"""Hold, read, render and register prompts."""

@@ -1,0 +1,127 @@
+"""Hold one version of a prompt and render it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from pytest_llmops.calls.exchange import Request
+from pytest_llmops.errors import MisuseError
+from pytest_llmops.store.canonical import SHORT, JsonValue, digest
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """Be one version of a prompt: two prompts with the same content are the same version."""
+
+    name: str
+    messages: tuple[Mapping[str, JsonValue], ...]
+    """Raw messages, each `role` and `content`; templates are not rendered."""
+    model: str | None = None
+    """`provider:model`; None where the settings decide."""
+    parameters: Mapping[str, JsonValue] = field(default_factory=dict)
+    """temperature, max_tokens and the like, under the names that the API knows."""
+    tools: tuple[Mapping[str, JsonValue], ...] = ()
+    response_format: Mapping[str, JsonValue] | None = None
+    engine: str = "jinja2"
+    description: str = ""
+    source: str = ""
+    """Where it was read, for messages: a path, or `name@alias`."""
+
+    @property
+    def content(self) -> dict[str, JsonValue]:
+        """Return what makes this version: neither name, description nor file layout does."""
+        return {
+            "messages": self.messages,
+            "model": self.model,
+            "parameters": self.parameters,
+            "tools": self.tools,
+            "response_format": self.response_format,
+            "engine": self.engine,
+        }
+
+    @property
+    def digest(self) -> str:
+        """Return the digest of the content, 64 hex digits."""
+        return digest(self.content)
+
+    @property
+    def version(self) -> str:
+        """Return the digest as people see it."""
+        return self.digest[:SHORT]
+
+    def render(self, inputs: Mapping[str, Any], *, model: str, repeat: int = 1) -> Request:
+        """Return the request that this prompt makes of `inputs`.
+
+        Args:
+            inputs: variables of the templates; their values are never rendered again.
+            model: `provider:model`; a bare name means openai.
+            repeat: which of the repeated answers is asked for, from 1.
+
+        Raises:
+            MisuseError: a variable is missing, or a template cannot be rendered.
+        """
+        provider, name = split_model(model)
+        extra: dict[str, JsonValue] = dict(self.parameters)
+        if self.tools:
+            extra["tools"] = self.tools
+        if self.response_format is not None:
+            extra["response_format"] = self.response_format
+        return Request(
+            provider=provider,
+            model=name,
+            messages=tuple(self._message(message, inputs) for message in self.messages),
+            parameters=extra,
+            repeat=repeat,
+        )
+
+    def _message(self, message: Mapping[str, JsonValue], inputs: Mapping[str, Any]) -> dict[str, JsonValue]:
+        content = message.get("content")
+        return {**message, "content": self._text(content, inputs) if isinstance(content, str) else content}
+
+    def _text(self, template: str, inputs: Mapping[str, Any]) -> str:
+        from jinja2 import TemplateError, UndefinedError
+
+        try:
+            return compiled(template).render(inputs)
+        except UndefinedError as error:
+            raise MisuseError(
+                f"The prompt {self.name!r} ({self.source or self.version}) cannot be rendered: "
+                f"{error.message}. The inputs are: {', '.join(sorted(inputs)) or 'none'}."
+            ) from None
+        except (TemplateError, OverflowError, TypeError, ValueError) as error:
+            raise MisuseError(
+                f"The prompt {self.name!r} ({self.source or self.version}) cannot be rendered: {error}"
+            ) from None
+
+
+def split_model(model: str) -> tuple[str, str]:
+    """Return provider and model name of `provider:model`; a bare name means openai."""
+    provider, colon, name = model.partition(":")
+    return (provider, name) if colon else ("openai", model)
+
+
+@cache
+def compiled(template: str) -> Template:
+    """Return the compiled template; compiling costs fifty renderings."""
+    return environment().from_string(template)
+
+
+@cache
+def environment() -> ImmutableSandboxedEnvironment:
+    """Return the one template environment: sandboxed, strict about missing variables."""
+    from jinja2 import StrictUndefined
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    return ImmutableSandboxedEnvironment(
+        undefined=StrictUndefined,
+        # Prompts are text for a model, not HTML: escaping would change what it reads.
+        autoescape=False,
+        keep_trailing_newline=True,
+    )

@@ -1,0 +1,1 @@
+"""Reach models of one kind each."""

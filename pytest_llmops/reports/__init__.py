@@ -1,0 +1,1 @@
+"""Turn a comparison into text."""

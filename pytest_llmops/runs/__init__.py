@@ -1,0 +1,1 @@
+"""Record runs, store them, compare them."""

@@ -1,0 +1,116 @@
+"""Hold what the comparison of runs with their baselines found: numbers and names, no text layout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pytest_llmops.prompts.prompt import Prompt
+from pytest_llmops.runs.record import Header
+from pytest_llmops.scorers.score import Metric
+from pytest_llmops.stats.verdict import Verdict
+from pytest_llmops.store.canonical import JsonValue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseChange:
+    """Be one case whose score changed."""
+
+    case_id: str
+    inputs: Mapping[str, JsonValue]
+    expected: JsonValue
+    baseline_score: float
+    candidate_score: float
+    baseline_output: str | None
+    candidate_output: str | None
+    reason: str = ""
+    """Why the candidate's score is what it is."""
+    nodeid: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricComparison:
+    """Be what is known of one metric of one test; signs are the metric's own, not turned."""
+
+    metric: Metric
+    verdict: Verdict
+    cases: int = 0
+    """Paired cases."""
+    units: int = 0
+    """Independent units among them."""
+    baseline: float | None = None
+    """Mean score of the paired cases."""
+    candidate: float | None = None
+    change: float | None = None
+    """candidate - baseline; for a ratio metric the relative change, .1 being 10 % more."""
+    low: float | None = None
+    """Lower end of the 90 % interval of the change."""
+    high: float | None = None
+    p: float | None = None
+    """How often chance alone would make it this much worse."""
+    p_family: float | None = None
+    """`p` after Holm's correction; None where the metric is not gated."""
+    margin: float = 0.0
+    """The largest change for the worse that is acceptable."""
+    smallest_seen: float | None = None
+    """The smallest drop that a suite of this size sees 4 times in 5."""
+    cases_needed: int | None = None
+    """How many cases would see a drop of the margin 4 times in 5."""
+    suspect: bool = False
+    """Inconclusive only because many metrics are gated."""
+    reason: str = ""
+    """Why there is no better verdict, where that needs saying."""
+    worse: tuple[CaseChange, ...] = ()
+    """Cases whose score fell, worst first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pairing:
+    """Say which cases stand on both sides, and why others do not."""
+
+    paired: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    """Ids whose golden row was edited."""
+    new: tuple[str, ...] = ()
+    """Ids that the baseline does not hold."""
+    missing: Mapping[str, str] = field(default_factory=dict)
+    """Ids that only the baseline holds, each with the reason."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestComparison:
+    """Be one test against its stored run."""
+
+    __test__ = False  # pytest would collect the name
+
+    test_key: str
+    baseline: Header
+    candidate: Header
+    baseline_prompt: Prompt | None
+    """None where the registry does not hold the version that the baseline names."""
+    candidate_prompt: Prompt
+    causes: tuple[str, ...]
+    """What differs: prompt, model, parameters, golden rows, judge, test."""
+    pairing: Pairing
+    metrics: tuple[MetricComparison, ...]
+    unmeasured: int = 0
+    """Candidate results lost to provider faults."""
+    replayed: bool = False
+    """All requests equal the baseline's, so its outputs stand."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Be one session against a named baseline."""
+
+    baseline_name: str
+    alpha: float
+    family: int
+    """How many gated metrics Holm's correction covered."""
+    tests: tuple[TestComparison, ...]
+
+    def count(self, verdict: Verdict) -> int:
+        """Return how many gated metrics got `verdict`."""
+        return sum(
+            metric.verdict is verdict for test in self.tests for metric in test.metrics if metric.metric.gated
+        )

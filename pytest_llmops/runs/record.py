@@ -1,0 +1,106 @@
+"""Hold what one test measured: one result a case and repeat, and the header they share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from pytest_llmops.calls.exchange import Timing, Usage
+from pytest_llmops.scorers.score import Metric, Score
+from pytest_llmops.store.canonical import JsonValue
+
+SCHEMA_VERSION = 1
+
+Status = Literal["measured", "bad_answer", "unmeasured", "skipped", "error"]
+"""bad_answer is the system's own failure and scores worst; unmeasured is a provider's or a judge's fault;
+skipped and error are the test's: the user skipped it, or its code broke."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseResult:
+    """Be what one repeat of one case gave."""
+
+    test_key: str
+    case_id: str
+    row_digest: str
+    inputs: Mapping[str, JsonValue]
+    expected: JsonValue = None
+    tags: tuple[str, ...] = ()
+    cluster: str | None = None
+    repeat: int = 1
+    status: Status = "measured"
+    detail: str = ""
+    """Why the case was not measured, or what was wrong with the answer."""
+    requests: tuple[str, ...] = ()
+    """Digests of the requests that made the output, judges' not among them."""
+    output: str | None = None
+    """The answer's text; None where there was none."""
+    scores: Mapping[str, Score] = field(default_factory=dict)
+    """Scores by metric."""
+    usage: Usage = field(default_factory=Usage)
+    timing: Timing = field(default_factory=lambda: Timing(seconds=0.0))
+    cost: float | None = None
+    """US dollars; None where the price is unknown."""
+    request_id: str | None = None
+    nodeid: str = ""
+    """pytest's own name of the item: for messages, never parsed."""
+    stored_scores: Mapping[str, tuple[Score, ...]] = field(default_factory=dict)
+    """Today's scores of the baseline's stored outputs, by metric, where they were scored again."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> CaseResult:
+        """Return the result that `to_json` wrote."""
+        values = dict(data)
+        values["tags"] = tuple(values.get("tags", ()))
+        values["requests"] = tuple(values.get("requests", ()))
+        values["scores"] = {name: Score.from_json(score) for name, score in values.get("scores", {}).items()}
+        values["usage"] = Usage(**values.get("usage", {}))
+        values["timing"] = Timing(**values.get("timing", {"seconds": 0.0}))
+        values["stored_scores"] = {
+            name: tuple(Score.from_json(score) for score in scores)
+            for name, scores in values.get("stored_scores", {}).items()
+        }
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """Say what all results of a run share."""
+
+    test_key: str
+    """Path from the project root, qualified name and other parameters of the test."""
+    prompt_name: str
+    prompt_digest: str
+    model: str
+    """`provider:model`."""
+    golden_name: str
+    golden_digest: str
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    packages: Mapping[str, str] = field(default_factory=dict)
+    """Versions of the packages that could change a score."""
+    schema_version: int = SCHEMA_VERSION
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the header as JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Header:
+        """Return the header that `to_json` wrote."""
+        values = dict(data)
+        values["metrics"] = {name: Metric.from_json(metric) for name, metric in values["metrics"].items()}
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Be what one test measured in one session."""
+
+    header: Header
+    results: tuple[CaseResult, ...]
+    """In the order of case id and repeat."""

@@ -1,0 +1,1 @@
+"""Compare paired numbers: numbers in, numbers out."""

@@ -1,0 +1,76 @@
+"""Decide what the evidence says of one metric: the verdicts and when each holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+MIN_UNITS = 5
+"""With fewer paired units, one answer each, no result can reach 5 %: 2**-4 is .06."""
+
+POWER_FACTOR = 2.486
+"""Standard normal quantiles of .95 and .80 added: a one-sided 5 % test that sees 80 % of such drops."""
+
+
+class Verdict(StrEnum):
+    """Name what is known about one metric of one test."""
+
+    REGRESSED = "regressed"
+    WITHIN_MARGIN = "within margin"
+    IMPROVED = "improved"
+    NO_REGRESSION = "no regression"
+    INCONCLUSIVE = "inconclusive"
+    TOO_FEW = "too few cases"
+    NOT_COMPARABLE = "not comparable"
+    UNCHANGED = "unchanged"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Hold what the paired answers say of one metric; more is better in all of it."""
+
+    cases: int
+    """Paired cases."""
+    units: int
+    """Independent units: clusters where cases share one, else cases."""
+    change: float
+    """Mean of candidate minus baseline over cases, in score units (natural log for ratios)."""
+    low: float
+    """Lower end of the interval, alpha on its own side."""
+    high: float
+    """Upper end of the interval, alpha on its own side."""
+    p_drop: float
+    """How often chance alone gives a drop this large."""
+    p_rise: float
+    """How often chance alone gives a rise this large."""
+    sd: float
+    """Standard deviation of the differences of cases, in score units."""
+
+    @property
+    def mde80(self) -> float:
+        """Return the smallest drop that a suite of this size sees 4 times in 5, in score units."""
+        return POWER_FACTOR * self.sd / self.cases**0.5 if self.cases else float("inf")
+
+    def cases_needed(self, margin: float) -> int:
+        """Return how many cases would see a drop of `margin` 4 times in 5."""
+        return -int(-((POWER_FACTOR * self.sd / margin) ** 2) // 1)
+
+
+def decide(evidence: Evidence, *, p_family: float, margin: float, alpha: float) -> Verdict:
+    """Return the verdict on one metric.
+
+    Args:
+        evidence: what the paired answers say.
+        p_family: `evidence.p_drop` after the correction for all gated metrics of the session.
+        margin: the largest drop that is acceptable, in score units, above 0.
+        alpha: the risk of a false alarm that is accepted, one-sided.
+    """
+    if evidence.units < MIN_UNITS:
+        return Verdict.TOO_FEW
+    if evidence.low > 0:
+        return Verdict.IMPROVED
+    if evidence.high < 0:
+        if evidence.low >= -margin:
+            return Verdict.WITHIN_MARGIN
+        return Verdict.REGRESSED if p_family <= alpha else Verdict.INCONCLUSIVE
+    return Verdict.NO_REGRESSION if evidence.low >= -margin else Verdict.INCONCLUSIVE

@@ -1,0 +1,1 @@
+"""Store objects and refs under their digests."""

@@ -1,0 +1,92 @@
+"""Write values as canonical JSON and digest them: the only hashing in the package."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+from pytest_llmops.errors import MisuseError
+
+JsonValue: TypeAlias = "bool | int | float | str | Sequence[JsonValue] | Mapping[str, JsonValue] | None"
+"""What JSON can hold; every stored noun is made of it."""
+
+SHORT = 12
+"""Hex digits of a digest that people see."""
+
+
+def canonical(value: JsonValue) -> str:
+    """Return `value` as the one JSON text that equal values share.
+
+    Keys are sorted, spaces are left out, and 1.0 is written as 1, so neither the order of keys nor the
+    spelling of a number changes a digest.
+
+    Raises:
+        MisuseError: `value` holds NaN, an infinity, or something that is not JSON.
+    """
+    return json.dumps(
+        _plain(value), ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
+    )
+
+
+def digest(value: JsonValue) -> str:
+    """Return the sha256 of the canonical JSON of `value`, 64 hex digits."""
+    return digest_text(canonical(value))
+
+
+def digest_text(text: str) -> str:
+    """Return the sha256 of `text` in UTF-8, 64 hex digits; lone surrogates have a digest too."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def digest_bytes(data: bytes) -> str:
+    """Return the sha256 of `data`, 64 hex digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def parse_json(text: str) -> JsonValue:
+    """Read strict JSON.
+
+    Raises:
+        ValueError: `text` is not JSON, is nested too deeply, or holds NaN, an infinity or one key twice.
+    """
+    try:
+        value: JsonValue = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_twin_keys)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    return value
+
+
+def _plain(value: JsonValue) -> JsonValue:
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise MisuseError(f"{value} is not a number that JSON can hold; leave it out or use null.")
+        return int(value) if value.is_integer() else value
+    if isinstance(value, Mapping):
+        return {_key(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
+        return [_plain(item) for item in value]
+    raise MisuseError(f"{type(value).__name__} {value!r} is not JSON: use text, numbers, lists and mappings.")
+
+
+def _key(key: object) -> str:
+    if isinstance(key, str):
+        return key
+    raise MisuseError(f"The key {key!r} is not text; JSON keys are.")
+
+
+def _no_constant(name: str) -> JsonValue:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _no_twin_keys(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
+    result: dict[str, JsonValue] = {}
+    for key, value in pairs:
+        if key in result:
+            raise ValueError(f"the key {key!r} stands twice")
+        result[key] = value
+    return result
