@@ -19,11 +19,11 @@ BAD_ANSWERS: Mapping[BadAnswerKind, str] = {
 
 def first_choice(reply: object) -> Mapping[str, Any] | None:
     """Return the first choice of a chat completion, None where it holds no well-formed message."""
-    match reply:
-        case {"choices": [{"message": {"content": str() | None} | {"tool_calls": [_, *_]}}, *_]}:
-            choice: Mapping[str, Any] = reply["choices"][0]
-            return choice if _well_formed(choice["message"]) else None
-    return None
+    choices = reply.get("choices") if isinstance(reply, Mapping) else None
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    if not isinstance(choice, Mapping) or not isinstance(choice.get("finish_reason"), str | None):
+        return None
+    return choice if _well_formed(choice.get("message")) else None
 
 
 def to_response(
@@ -56,7 +56,9 @@ def to_response(
     )
 
 
-def _well_formed(message: Mapping[str, Any]) -> bool:
+def _well_formed(message: object) -> bool:
+    if not isinstance(message, Mapping) or not message.keys() & {"content", "tool_calls", "refusal"}:
+        return False
     calls = message.get("tool_calls") or []
     return (
         isinstance(message.get("content"), str | None)

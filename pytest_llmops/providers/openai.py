@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 import os
 import time
-from collections.abc import Mapping, Set
+from base64 import b64encode
+from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit, urlunsplit
 
 from pytest_llmops.calls.exchange import Request, Response
 from pytest_llmops.calls.retry import asked_wait
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
 
-PASSING = frozenset({408, 409, 425, 429})
-"""Statuses below 500 that may pass; all from 500 up may."""
+PASSING = frozenset({200, 408, 409, 425, 429})
+"""Statuses below 500 whose faults may pass, as all from 500 up may; 200 with a page that is no answer."""
 
 SECRET_LENGTH = 6
 """Shorter keys are words such as `local`, and hiding them would spoil messages."""
@@ -52,15 +53,17 @@ class OpenAIProvider:
     def __init__(
         self, *, base_url: str | None = None, api_key: str | None = None, timeout: float = 120.0
     ) -> None:
-        self._base_url = base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL
-        self._shown_url = _public_url(self._base_url)
+        url = base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL
+        self._base_url = _public_url(url)
+        self._hidden = urlsplit(url)
+        self._query = dict(parse_qsl(self._hidden.query))
         self._api_key = (api_key or os.environ.get("OPENAI_API_KEY") or "").strip()
         self._timeout = timeout
         self._client: AsyncOpenAI | None = None
 
     def identity(self, request: Request) -> Mapping[str, JsonValue]:  # noqa: ARG002 - the protocol's
         """Return the base URL, without user info and query."""
-        return {"base_url": self._shown_url}
+        return {"base_url": self._base_url}
 
     async def complete(self, request: Request) -> Response:
         """Return the answer.
@@ -89,23 +92,25 @@ class OpenAIProvider:
 
     def _opened(self) -> AsyncOpenAI:
         if self._client is None:
-            if not self._api_key:
+            if not (self._api_key and self._api_key.isascii() and self._api_key.isprintable()):
                 raise MisuseError(
-                    "No API key: set the environment variable OPENAI_API_KEY. "
-                    "For a server that needs none, any text will do."
+                    f"{'No valid' if self._api_key else 'No'} API key: set the environment variable "
+                    "OPENAI_API_KEY. For a server that needs none, any text will do."
                 )
             import openai
 
             self._client = openai.AsyncOpenAI(
                 base_url=self._base_url,
                 api_key=self._api_key,
+                default_query=self._query,
+                default_headers=_basic_auth(self._hidden),
                 timeout=self._timeout,
                 max_retries=0,
                 http_client=openai.DefaultAioHttpClient(
                     # Redirects are not followed: prompts and the key go to the configured server alone.
                     follow_redirects=False,
                     # A proxy of the environment cannot reach this machine's loopback.
-                    trust_env=urlsplit(self._base_url).hostname not in LOOPBACK,
+                    trust_env=self._hidden.hostname not in LOOPBACK,
                 ),
             )
         return self._client
@@ -119,10 +124,12 @@ class OpenAIProvider:
             reply = await client.chat.completions.with_raw_response.create(**arguments)
         except openai.APIStatusError as error:
             raise self._refused(error) from None
+        except UnicodeEncodeError:
+            raise FatalCallError("The request holds half a character (a lone surrogate).") from None
         except (openai.APIConnectionError, aiohttp.ClientError) as error:
             cause = error.__cause__ or error
             told = self._quote(f"{type(cause).__name__} {cause}")
-            raise TransientCallError(f"{self._shown_url} gave no answer: {told}") from None
+            raise TransientCallError(f"{self._base_url} gave no answer: {told}") from None
         return reply.content, reply.headers
 
     def _arguments(self, payload: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,12 +141,8 @@ class OpenAIProvider:
         body = error.body
         told = (body.get("message") if isinstance(body, Mapping) else body) or error.message
         named = f"{error.status_code} {error.code}" if error.code else str(error.status_code)
-        return _fault(
-            f"{self._shown_url} answered {self._quote(f'{named}: {told}')}",
-            status=error.status_code,
-            codes={error.code, error.type},
-            headers=error.response.headers,
-        )
+        message = f"{self._base_url} answered {self._quote(f'{named}: {told}')}"
+        return _fault(message, status=error.status_code, error=body, headers=error.response.headers)
 
     def _read(
         self, content: bytes, headers: Mapping[str, str]
@@ -152,37 +155,36 @@ class OpenAIProvider:
         choice = first_choice(reply)
         if isinstance(reply, Mapping) and choice is not None and not error:
             return reply, choice
-        said = self._quote(content.decode(errors="replace"))
-        raise _fault(
-            f"{self._shown_url} sent status 200 without an answer: {said or 'nothing at all'}",
-            status=None,
-            codes={str(error.get(name)) for name in ("code", "type")}
-            if isinstance(error, Mapping)
-            else set(),
-            headers=headers,
-        )
+        said = self._quote(content.decode(errors="replace")) or "nothing at all"
+        message = f"{self._base_url} sent status 200 without an answer: {said}"
+        raise _fault(message, status=200, error=error, headers=headers)
 
     def _quote(self, text: str) -> str:
-        url = urlsplit(self._base_url)
-        for secret in (self._api_key, url.password or "", *(value for _, value in parse_qsl(url.query))):
+        for secret in (self._api_key, self._hidden.password or "", *self._query.values()):
             if len(secret) >= SECRET_LENGTH:
                 text = text.replace(secret, "[redacted]")
         return " ".join(text.split())[:LONGEST_QUOTE]
 
 
 def _public_url(url: str) -> str:
-    parts = urlsplit(url)
     try:
-        port = parts.port
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
     except ValueError:
-        port = None
-    if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
-        raise MisuseError(
-            "The base URL (OPENAI_BASE_URL) is not a URL such as https://api.openai.com/v1; set it anew."
-        )
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    place = host if port in (None, DEFAULT_PORTS[parts.scheme]) else f"{host}:{port}"
+        host = None
+    if not host or parts.scheme not in DEFAULT_PORTS:
+        raise MisuseError("The base URL (OPENAI_BASE_URL) is not a URL such as https://api.openai.com/v1.")
+    named = f"[{host}]" if ":" in host else host
+    place = named if port in (None, DEFAULT_PORTS[parts.scheme]) else f"{named}:{port}"
     return urlunsplit((parts.scheme, place, parts.path.rstrip("/"), "", ""))
+
+
+def _basic_auth(url: SplitResult) -> dict[str, str]:
+    # User info wins over the key, as in every HTTP client; two Authorization headers cannot go out.
+    if url.username is None:
+        return {}
+    pair = f"{unquote(url.username)}:{unquote(url.password or '')}"
+    return {"Authorization": f"Basic {b64encode(pair.encode()).decode()}"}
 
 
 @cache
@@ -192,11 +194,10 @@ def _parameters() -> frozenset[str]:
     return frozenset(inspect.signature(AsyncCompletions.create).parameters) - {"self"}
 
 
-def _fault(
-    message: str, *, status: int | None, codes: Set[str | None], headers: Mapping[str, str]
-) -> CallError:
+def _fault(message: str, *, status: int, error: object, headers: Mapping[str, str]) -> CallError:
     request_id = headers.get("x-request-id")
-    passing = status is None or status in PASSING or status >= 500
-    if passing and "insufficient_quota" not in codes:
+    named = {error.get("code"), error.get("type")} if isinstance(error, Mapping) else set()
+    passing = status in PASSING or status >= 500
+    if passing and "insufficient_quota" not in named:
         return TransientCallError(message, request_id=request_id, retry_after=asked_wait(headers))
     return FatalCallError(message, request_id=request_id)
