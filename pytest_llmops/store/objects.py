@@ -58,7 +58,9 @@ class Objects:
             )
         try:
             value, found = read(read_stored(path))
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+        except MisuseError as error:
+            raise type(error)(f"{path}: {error}") from None
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise DamagedError(damage(path, str(error) or type(error).__name__)) from None
         if found != digest:
             raise DamagedError(damage(path, f"its content has the digest {found[:SHORT]}"))
