@@ -2,13 +2,74 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
-from collections.abc import Mapping
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TypeVar
+from itertools import count
+from typing import NoReturn, TypeVar
+
+from pytest_llmops.errors import TransientCallError
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """Try a call again while its faults may pass; durations are in seconds."""
+
+    deadline: float = 120.0
+    """For all attempts and waits of one call together."""
+    base: float = 0.5
+    """The first wait; each further one is twice as long."""
+    cap: float = 8.0
+    """The longest wait, unless the provider asks for more."""
+    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
+    clock: Callable[[], float] = time.monotonic
+
+    async def run(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Return what `call` gives.
+
+        Raises:
+            TransientCallError: the deadline has passed, or the next attempt would come after it.
+            CallError: whatever `call` raises that asking again cannot help.
+        """
+        start = self.clock()
+        for attempt in count(1):
+            limit = asyncio.timeout(self.deadline - (self.clock() - start))
+            try:
+                async with limit:
+                    return await call()
+            except TimeoutError:
+                if not limit.expired():
+                    raise
+                self._give_up(TransientCallError("No answer came in time."), attempt, start)
+            except TransientCallError as error:
+                wait = self.wait(attempt, error.retry_after)
+                if self.clock() - start + wait >= self.deadline:
+                    self._give_up(error, attempt, start)
+            await self.sleep(wait)
+        raise AssertionError("unreachable")
+
+    def wait(self, attempt: int, asked: float | None) -> float:
+        """Return the wait after the failed `attempt`, from 1; never shorter than the provider `asked`."""
+        # Half of it is left to chance, so that calls that failed together do not come back together.
+        own = min(self.cap, self.base * 2.0 ** min(attempt - 1, 30)) * random.uniform(0.5, 1.0)  # noqa: S311
+        return max(own, asked or 0.0)
+
+    def _give_up(self, error: TransientCallError, attempts: int, start: float) -> NoReturn:
+        tries = "1 attempt" if attempts == 1 else f"{attempts} attempts"
+        asked = f" The provider asks to wait {error.retry_after:.0f} s." if error.retry_after else ""
+        raise TransientCallError(
+            f"{error.args[0]} Given up after {tries} in {self.clock() - start:.1f} s; "
+            f"the deadline is {self.deadline:g} s.{asked}",
+            request_id=error.request_id,
+            retry_after=error.retry_after,
+        ) from None
 
 
 def asked_wait(headers: Mapping[str, str], *, now: datetime | None = None) -> float | None:
@@ -18,15 +79,15 @@ def asked_wait(headers: Mapping[str, str], *, now: datetime | None = None) -> fl
         headers: of the answer, with names in lower case or a mapping that ignores case.
         now: what a `Retry-After` date is compared with; the present by default.
     """
-    milliseconds = _wait(headers.get("retry-after-ms"))
+    milliseconds = _seconds(headers.get("retry-after-ms"))
     if milliseconds is not None:
         return milliseconds / 1000
     text = headers.get("retry-after")
-    seconds = _wait(text)
+    seconds = _seconds(text)
     return _until(text, now or datetime.now(UTC)) if seconds is None else seconds
 
 
-def _wait(text: str | None) -> float | None:
+def _seconds(text: str | None) -> float | None:
     try:
         number = float(text or "")
     except ValueError:

@@ -1,0 +1,84 @@
+"""Keep the answers of models, so that no question is paid twice."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from pytest_llmops.calls.database import Database
+from pytest_llmops.calls.exchange import Response
+from pytest_llmops.store.canonical import canonical, digest_bytes, parse_json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """Be an answer that the cache held."""
+
+    response: Response
+    this_session: bool
+    """Whether this very session asked for it: then it was paid, not saved."""
+
+
+class Cache:
+    """Hold answers by request digest, in a file that many processes share.
+
+    Args:
+        path: the SQLite file; made with its folder on the first `put`.
+        session: the name that all processes of one test session share.
+        fresh_only: see only what this session put, as `--llmops-cache=refresh` wants it.
+    """
+
+    def __init__(self, path: Path, *, session: str, fresh_only: bool = False) -> None:
+        self._path = path
+        self._database = Database(path)
+        self._session = session
+        self._fresh_only = fresh_only
+
+    @property
+    def warnings(self) -> list[str]:
+        """Return what went wrong with the file, one sentence for each kind of trouble."""
+        return self._database.warnings
+
+    def get(self, key: str) -> Hit | None:
+        """Return the answer to the request with the digest `key`, None where there is none."""
+        rows = self._database.rows(
+            "SELECT response, checksum, session = ? FROM answers WHERE key = ?", self._session, key
+        )
+        if not rows:
+            return None
+        data, checksum, this_session = rows[0]
+        if checksum != _checksum(key, data):
+            self._database.warn(f"{self._path} holds a damaged answer; the question is asked again.")
+            return None
+        if self._fresh_only and not this_session:
+            return None
+        return Hit(response=_read(data), this_session=bool(this_session))
+
+    def put(self, key: str, response: Response) -> None:
+        """Keep `response`; it outlives this process as soon as this returns."""
+        data = canonical(response.to_json()).encode("utf-8", "surrogatepass")
+        self._database.change(
+            "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?)",
+            key,
+            data,
+            _checksum(key, data),
+            self._session,
+            time.time(),
+        )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+
+def _checksum(key: str, data: object) -> bytes:
+    # With the key inside, a sound answer in another answer's row is found out as well.
+    content = data if isinstance(data, bytes) else b""
+    return digest_bytes(key.encode() + b"\n" + content).encode()
+
+
+def _read(data: bytes) -> Response:
+    values = parse_json(data.decode("utf-8", "surrogatepass"))
+    return Response.from_json(cast("dict[str, object]", values))

@@ -1,0 +1,209 @@
+"""Answer requests: cache, stored answers, claims, retries and the provider, in this order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+
+from pytest_llmops.calls.cache import Cache
+from pytest_llmops.calls.exchange import Provider, Request, Response
+from pytest_llmops.calls.ledger import BEAT, Ledger
+from pytest_llmops.calls.prices import cost
+from pytest_llmops.calls.retry import Retry
+from pytest_llmops.calls.tally import Tally
+from pytest_llmops.errors import CacheMissError, CallError, FatalCallError, TransientCallError
+from pytest_llmops.store.canonical import SHORT
+
+FIRST_LOOK = 0.02
+"""Seconds until the first look whether another process has the answer; each wait is longer."""
+
+LAST_LOOK = 0.1
+"""Longest wait between two looks, in seconds."""
+
+
+def nothing_stored(key: str) -> Response | None:  # noqa: ARG001 - stands for a look-up
+    """Return None: no baseline holds an answer."""
+    return None
+
+
+class Client:
+    """Answer each request at the least cost; a `Caller`.
+
+    All methods but `digest` belong to one event loop.
+
+    Args:
+        cache: where answers are looked up and kept; closed by its owner.
+        ledger: where calls are claimed and counted; closed by its owner.
+        provider_of: returns the provider of a name; asked once a name, closed by `aclose`.
+        stored: returns the answer that a stored run holds for a request digest.
+        offline: make no calls.
+        concurrency: most calls at once to one provider.
+        deadline: seconds for one call with all its attempts.
+        sleep: waits; replaced in tests.
+    """
+
+    def __init__(
+        self,
+        *,
+        cache: Cache,
+        ledger: Ledger,
+        provider_of: Callable[[str], Provider],
+        stored: Callable[[str], Response | None] = nothing_stored,
+        offline: bool = False,
+        concurrency: int = 16,
+        deadline: float = 120.0,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self._cache = cache
+        self._ledger = ledger
+        self._provider_of = provider_of
+        self._stored = stored
+        self._offline = offline
+        self._concurrency = concurrency
+        self._retry = Retry(deadline=deadline, sleep=sleep)
+        self._sleep = sleep
+        self._providers: dict[str, Provider] = {}
+        self._slots: dict[str, asyncio.Semaphore] = {}
+        self._flying: dict[str, asyncio.Future[Response]] = {}
+        self._saved: set[str] = set()
+        self._heart: asyncio.Task[None] | None = None
+
+    def digest(self, request: Request) -> str:
+        """Return the request digest: the key of its answer."""
+        return request.digest(self._provider(request.provider).identity(request))
+
+    async def acall(self, request: Request) -> Response:
+        """Return the answer to `request`; a new one is kept before this returns.
+
+        Raises:
+            CacheMissError: calls are not allowed, and no answer is at hand.
+            CallError: the call gave no usable answer.
+        """
+        key = self.digest(request)
+        while (flying := self._flying.get(key)) is not None:
+            try:
+                return await asyncio.shield(flying)
+            except asyncio.CancelledError:
+                # Where only the call we waited for was cancelled, the question is ours now.
+                task = asyncio.current_task()
+                if not flying.cancelled() or (task is not None and task.cancelling()):
+                    raise
+        return await self._first(key, request)
+
+    async def aclose(self) -> None:
+        """Close the providers and write down what was saved."""
+        if self._heart is not None:
+            self._heart.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._heart
+            self._heart = None
+        saved, self._saved = self._saved, set()
+        self._ledger.saved(saved)
+        providers, self._providers = self._providers, {}
+        for provider in providers.values():
+            await provider.aclose()
+
+    async def _first(self, key: str, request: Request) -> Response:
+        flying = self._flying[key] = asyncio.get_running_loop().create_future()
+        try:
+            response = await self._answered(key, request)
+        except Exception as error:
+            flying.set_exception(error)
+            # Marks it as seen: mostly nobody else asked.
+            flying.exception()
+            raise
+        except BaseException:
+            flying.cancel()
+            raise
+        finally:
+            del self._flying[key]
+        flying.set_result(response)
+        return response
+
+    async def _answered(self, key: str, request: Request) -> Response:
+        response = self._known(key)
+        if response is None and self._offline:
+            raise CacheMissError(
+                f"No answer of {request.provider}:{request.model} to this request ({key[:SHORT]}) is cached, "
+                "and --llmops-cache=offline forbids the call. Run once without it."
+            )
+        wait = FIRST_LOOK
+        while response is None:
+            if self._ledger.claim(key):
+                return await self._claimed(key, request)
+            await self._sleep(wait)
+            wait = min(2 * wait, LAST_LOOK)
+            response = self._known(key)
+        return response
+
+    def _known(self, key: str) -> Response | None:
+        hit = self._cache.get(key)
+        if hit is not None and hit.this_session:
+            return hit.response
+        response = hit.response if hit is not None else self._stored(key)
+        if response is not None:
+            self._saved.add(key)
+        return response
+
+    async def _claimed(self, key: str, request: Request) -> Response:
+        if self._heart is None:
+            self._heart = asyncio.create_task(self._beat())
+        try:
+            # Between our look and our claim another process may have put its answer.
+            response = self._known(key)
+            if response is None:
+                async with self._slot(request.provider):
+                    response = await self._called(request)
+                self._cache.put(key, response)
+        finally:
+            self._ledger.release(key)
+        return response
+
+    async def _called(self, request: Request) -> Response:
+        provider = self._provider(request.provider)
+        attempts = 0
+
+        async def attempt() -> Response:
+            nonlocal attempts
+            attempts += 1
+            return await provider.complete(request)
+
+        start = time.monotonic()
+        try:
+            response = await self._retry.run(attempt)
+        except (CallError, asyncio.CancelledError) as error:
+            # What a bad or a cancelled answer cost is unknown; refused calls are free.
+            unpriced = not isinstance(error, FatalCallError | TransientCallError)
+            seconds = time.monotonic() - start
+            self._ledger.record(Tally(calls=attempts, failed=1, unpriced=int(unpriced), seconds=seconds))
+            raise
+        price = cost(request.provider, request.model, response.usage)
+        self._ledger.record(
+            Tally(
+                calls=attempts,
+                input_tokens=response.usage.input_tokens or 0,
+                output_tokens=response.usage.output_tokens or 0,
+                cost=price or 0.0,
+                unpriced=int(price is None),
+                seconds=time.monotonic() - start,
+            )
+        )
+        return response
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(BEAT)
+            self._ledger.beat()
+
+    def _provider(self, name: str) -> Provider:
+        if name not in self._providers:
+            self._providers[name] = self._provider_of(name)
+        return self._providers[name]
+
+    def _slot(self, name: str) -> asyncio.Semaphore:
+        if name not in self._slots:
+            own = self._provider(name).concurrency
+            self._slots[name] = asyncio.Semaphore(min(self._concurrency, own or self._concurrency))
+        return self._slots[name]

@@ -1,0 +1,162 @@
+"""Open the one SQLite file in which all processes of a project meet."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+VERSION = 1
+"""Kept in `user_version`: raised when a table or the stored form of an answer changes."""
+
+SCHEMA = """
+CREATE TABLE answers (
+    key TEXT PRIMARY KEY, response BLOB NOT NULL, checksum BLOB NOT NULL,
+    session TEXT NOT NULL, created REAL NOT NULL
+);
+CREATE TABLE claims (
+    key TEXT PRIMARY KEY, owner TEXT NOT NULL, place TEXT NOT NULL, pid INTEGER NOT NULL,
+    started TEXT NOT NULL, beat REAL NOT NULL
+);
+CREATE TABLE counts (
+    session TEXT NOT NULL, owner TEXT NOT NULL, calls INTEGER NOT NULL, failed INTEGER NOT NULL,
+    input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, cost REAL NOT NULL,
+    unpriced INTEGER NOT NULL, seconds REAL NOT NULL, PRIMARY KEY (session, owner)
+);
+CREATE TABLE saved (
+    session TEXT NOT NULL, key TEXT NOT NULL, created REAL NOT NULL, PRIMARY KEY (session, key)
+) WITHOUT ROWID;
+"""
+
+PATIENCE = 30.0
+"""Seconds to wait for other processes that write."""
+
+
+class Database:
+    """Run statements in a file that is made on the first write, and not before.
+
+    A file that cannot be read or written (damaged, read-only, disk full) never stops a run: one warning
+    says so, and from then on this process works in memory. A file of another version is left alone, and
+    a file beside it is used.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+        self.warnings: list[str] = []
+
+    def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """Return the rows of `query`; none where there is no file yet."""
+        try:
+            connection = self._connection or self._found()
+            return connection.execute(query, values).fetchall() if connection else []
+        except sqlite3.ProgrammingError:
+            raise
+        except (sqlite3.DatabaseError, OSError) as error:
+            return self._in_memory(error).execute(query, values).fetchall()
+
+    def change(self, statement: str, *values: object) -> int:
+        """Run `statement` in a transaction of its own and return the number of rows it changed."""
+        return self.change_all(statement, [values])
+
+    def change_all(self, statement: str, rows: Iterable[Sequence[object]]) -> int:
+        """Run `statement` once a row, in one transaction, and return the number of changed rows."""
+        rows = list(rows)
+        try:
+            return _run(self._connection or self._made(), statement, rows)
+        except sqlite3.ProgrammingError:
+            raise
+        except (sqlite3.DatabaseError, OSError) as error:
+            return _run(self._in_memory(error), statement, rows)
+
+    def warn(self, message: str) -> None:
+        """Keep `message`, once."""
+        if message not in self.warnings:
+            self.warnings.append(message)
+
+    def close(self) -> None:
+        """Close the file."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _found(self) -> sqlite3.Connection | None:
+        return self._made() if self._path.exists() else None
+
+    def _made(self) -> sqlite3.Connection:
+        # Answers may hold private data: the folder is for its owner alone.
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        own = self._path.with_stem(f"{self._path.stem}-{VERSION}")
+        self._connection = _opened(self._path) or _opened(own)
+        if self._connection is None:
+            raise sqlite3.DatabaseError(f"{own.name} has another version than its name says")
+        return self._connection
+
+    def _in_memory(self, error: Exception) -> sqlite3.Connection:
+        self.close()
+        self.warn(
+            f"{self._path} cannot be used ({error}); answers are not kept in this run. "
+            "If this stays so, delete the file or mend the folder's permissions."
+        )
+        self._connection = _connected(":memory:")
+        _prepare(self._connection)
+        return self._connection
+
+
+def _run(connection: sqlite3.Connection, statement: str, rows: list[Sequence[object]]) -> int:
+    if len(rows) == 1:
+        return connection.execute(statement, rows[0]).rowcount
+    connection.execute("BEGIN IMMEDIATE")
+    with connection:
+        return connection.executemany(statement, rows).rowcount
+
+
+def _opened(path: Path) -> sqlite3.Connection | None:
+    connection = _connected(path)
+    try:
+        if _version(connection) == 0:
+            _patiently_switch_to_wal(connection)
+            _prepare(connection)
+        connection.execute("PRAGMA synchronous = NORMAL")
+        fits = _version(connection) == VERSION
+    except BaseException:
+        connection.close()
+        raise
+    if fits:
+        return connection
+    connection.close()
+    return None
+
+
+def _connected(path: Path | str) -> sqlite3.Connection:
+    # The terminal summary reads the counts from another thread than the one that called; never at once.
+    return sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    number: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return number
+
+
+def _patiently_switch_to_wal(connection: sqlite3.Connection) -> None:
+    # SQLite does not wait when several processes switch a new file at once: it refuses.
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    with connection:
+        if _version(connection) == 0:
+            for statement in SCHEMA.split(";"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {VERSION}")

@@ -1,0 +1,131 @@
+"""Run calls ahead of the tests that need them, on an event loop of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import Future
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class LoopThread:
+    """Run coroutines in a daemon thread, whatever event loops the main thread runs."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._stopped = asyncio.Event()
+        self._closed = False
+        self._thread = threading.Thread(target=self._main, name="llmops-calls", daemon=True)
+        self._thread.start()
+
+    def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Start `work` and return its future.
+
+        Raises:
+            RuntimeError: the thread is closed.
+        """
+        if self._closed:
+            work.close()
+            raise RuntimeError("The thread for model calls is closed.")
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run `work` and return its result; an interrupt cancels it.
+
+        Raises:
+            RuntimeError: the caller is a coroutine of this very thread, which would wait for itself.
+        """
+        if threading.current_thread() is self._thread:
+            work.close()
+            raise RuntimeError("A coroutine among the model calls cannot wait for one; await it instead.")
+        future = self.submit(work)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def close(self) -> None:
+        """Cancel what runs, wait until it has ended, and end the thread."""
+        if self._closed:
+            return
+        self._closed = True
+        self._loop.call_soon_threadsafe(self._stopped.set)
+        self._thread.join()
+
+    def _main(self) -> None:
+        # The runner cancels and awaits all tasks, and closes the loop.
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._wait())
+
+    async def _wait(self) -> None:
+        await self._stopped.wait()
+
+
+class Prefetch(Generic[T]):
+    """Start jobs a bounded way ahead of the tests that ask for their results.
+
+    Belongs to the thread of the tests; only the jobs run on `loop`.
+
+    Args:
+        loop: where jobs run.
+        jobs: make the coroutines, in the order of the coming items.
+        ahead: most jobs started beyond the highest one asked for; 0 for none.
+        first: the first index to look ahead to: worker i of n takes i...
+        stride: ...and every n-th after it. Any index can be asked for.
+    """
+
+    def __init__(
+        self,
+        loop: LoopThread,
+        jobs: Sequence[Callable[[], Coroutine[Any, Any, T]]],
+        *,
+        ahead: int,
+        first: int = 0,
+        stride: int = 1,
+    ) -> None:
+        self._loop = loop
+        self._jobs = jobs
+        self._ahead = ahead
+        self._own = range(first, len(jobs), stride)
+        self._position = 0
+        self._futures: dict[int, Future[T]] = {}
+        self._look_ahead()
+
+    def result(self, index: int) -> T:
+        """Return the result of the job at `index`, and wait for no other.
+
+        A job that failed starts anew when it is asked for again, as plugins that rerun tests do.
+
+        Raises:
+            Exception: what the job raised.
+        """
+        future = self._started(index)
+        while self._position < len(self._own) and self._own[self._position] <= index:
+            self._position += 1
+        self._look_ahead()
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            del self._futures[index]
+            raise
+
+    def stop(self) -> None:
+        """Cancel what runs ahead; results can still be asked for."""
+        self._ahead = 0
+        running = [index for index, future in self._futures.items() if not future.done()]
+        for index in running:
+            self._futures.pop(index).cancel()
+
+    def _look_ahead(self) -> None:
+        for index in self._own[self._position : self._position + self._ahead]:
+            self._started(index)
+
+    def _started(self, index: int) -> Future[T]:
+        if index not in self._futures:
+            self._futures[index] = self._loop.submit(self._jobs[index]())
+        return self._futures[index]
