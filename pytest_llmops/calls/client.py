@@ -34,8 +34,8 @@ class Client:
     All methods but `digest` belong to one event loop.
 
     Args:
-        cache: where answers are looked up and kept; closed by its owner.
-        ledger: where calls are claimed and counted; closed by its owner.
+        cache: where answers are looked up and kept; closed by `aclose`.
+        ledger: where calls are claimed and counted; closed by `aclose`, and still good for `tally`.
         provider_of: returns the provider of a name; asked once a name, closed by `aclose`.
         stored: returns the answer that a stored run holds for a request digest.
         offline: make no calls.
@@ -92,8 +92,13 @@ class Client:
                     raise
         return await self._first(key, request)
 
+    @property
+    def warnings(self) -> list[str]:
+        """Return what went wrong with the file of cache and ledger, each trouble once."""
+        return list(dict.fromkeys([*self._cache.warnings, *self._ledger.warnings]))
+
     async def aclose(self) -> None:
-        """Close the providers and write down what was saved."""
+        """Write down what was saved, and close providers and files."""
         if self._heart is not None:
             self._heart.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -104,6 +109,8 @@ class Client:
         providers, self._providers = self._providers, {}
         for provider in providers.values():
             await provider.aclose()
+        self._cache.close()
+        self._ledger.close()
 
     async def _first(self, key: str, request: Request) -> Response:
         flying = self._flying[key] = asyncio.get_running_loop().create_future()

@@ -111,7 +111,7 @@ class Prefetch(Generic[T]):
             return future.result()
         except BaseException:
             future.cancel()
-            del self._futures[index]
+            self._futures.pop(index, None)
             raise
 
     def stop(self) -> None:

@@ -81,6 +81,9 @@ def _bad_kind(*, finish: object, refusal: object, empty: bool) -> BadAnswerKind 
 def _usage(usage: object) -> Usage:
     if not isinstance(usage, Mapping):
         return Usage()
-    counts = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
-    given, made = (count if isinstance(count, int) else None for count in counts)
-    return Usage(input_tokens=given, output_tokens=made)
+    given, made = (usage.get(name) for name in ("prompt_tokens", "completion_tokens"))
+    return Usage(input_tokens=_count(given), output_tokens=_count(made))
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and value >= 0 else None

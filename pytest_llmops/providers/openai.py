@@ -196,7 +196,7 @@ def _parameters() -> frozenset[str]:
 
 def _fault(message: str, *, status: int, error: object, headers: Mapping[str, str]) -> CallError:
     request_id = headers.get("x-request-id")
-    named = {error.get("code"), error.get("type")} if isinstance(error, Mapping) else set()
+    named = [error.get("code"), error.get("type")] if isinstance(error, Mapping) else []
     passing = status in PASSING or status >= 500
     if passing and "insufficient_quota" not in named:
         return TransientCallError(message, request_id=request_id, retry_after=asked_wait(headers))

@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from fake_endpoint import Endpoint, serving
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Endpoint]:
+    """Serve chat completions on 127.0.0.1: see fake_endpoint.py."""
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def _no_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the machine's own key and server out of all tests."""
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
