@@ -92,7 +92,7 @@ class Refs:
         Raises:
             MisuseError: `ref` does not point at `expected`, or two branches moved it to different digests.
         """
-        by = identity(self.root) if who is None else who
+        by = identity(self.root.parent) if who is None else who
         with self._locked():
             tips = self.tips(ref)
             found = _agreed(ref, tips)
@@ -111,7 +111,7 @@ class Refs:
         Raises:
             MisuseError: there is no fork to settle.
         """
-        by = identity(self.root) if who is None else who
+        by = identity(self.root.parent) if who is None else who
         with self._locked():
             tips = self.tips(ref)
             if len(tips) < 2:
