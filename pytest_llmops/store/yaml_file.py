@@ -41,13 +41,14 @@ class YamlFile:
 
     def at(self, *place: str | int) -> str:
         """Return file and line of a part, for messages."""
-        return at(self.path, self._line(place))
+        return at(self.path, self.line(*place))
 
     def in_text(self, line: int, *place: str | int) -> str:
         """Return file and line of one line, counted from 1, of the text at `place`, for messages."""
-        return at(self.path, self.texts.get(place, self._line(place)) + line - 1)
+        return at(self.path, self.texts.get(place, self.line(*place)) + line - 1)
 
-    def _line(self, place: Place) -> int:
+    def line(self, *place: str | int) -> int:
+        """Return the line of a part."""
         # What stands behind an alias has no line of its own.
         while place and place not in self.lines:
             place = place[:-1]
