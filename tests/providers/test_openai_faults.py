@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+import asyncio
+import gzip
+import socket
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+from fake_endpoint import DROP, HANG, Endpoint, Reply, Scripted, answer, error
+
+from pytest_llmops.calls.cache import Cache
+from pytest_llmops.calls.client import Client
+from pytest_llmops.calls.exchange import Request, plain_messages
+from pytest_llmops.calls.ledger import Ledger
+from pytest_llmops.errors import BadAnswerError, CallError, FatalCallError, TransientCallError
+from pytest_llmops.providers.openai import OpenAIProvider
+
+KEY = "sk-not-a-real-key-1234"
+ASKED = Request(provider="openai", model="fake-model", messages=plain_messages([("user", "hello")]))
+GOOD = b'{"choices": [{"message": {"role": "assistant", "content": "Hi."}, "finish_reason": "stop"}]}'
+HEADERS = {"x-request-id": "req-1"}
+
+
+def body(text: bytes | str | dict[str, Any], **headers: str) -> Reply:
+    return Reply(body=text, headers={**HEADERS, **headers})
+
+
+# name -> reply, class, bad answer's kind. Fatal and bad answers are asked once, passing faults again.
+FAULTS: dict[str, tuple[Scripted, type[CallError], str | None]] = {
+    **{
+        f"status {status}": (error(status), FatalCallError, None) for status in (400, 401, 403, 404, 413, 422)
+    },
+    **{
+        f"status {status}": (error(status), TransientCallError, None)
+        for status in (408, 409, 425, 429, 500, 502, 503, 504, 529)
+    },
+    "spent quota": (error(429, code="insufficient_quota"), FatalCallError, None),
+    "spent quota with 200": (body({"error": {"code": "insufficient_quota"}}), FatalCallError, None),
+    "redirect": (
+        Reply(status=307, headers={**HEADERS, "location": "http://127.0.0.1:9/"}),
+        FatalCallError,
+        None,
+    ),
+    "error page": (
+        Reply(status=502, body="<html>Bad gateway</html>", headers=HEADERS),
+        TransientCallError,
+        None,
+    ),
+    "200 with HTML": (body("<html>Log in</html>", **{"content-type": "text/html"}), TransientCallError, None),
+    "200 with an error": (body({"error": {"message": "overloaded"}}), TransientCallError, None),
+    "200 with an error in text": (body({"error": "overloaded"}), TransientCallError, None),
+    "200 with cut JSON": (body(GOOD[:-20]), TransientCallError, None),
+    "200 with nothing": (body(b""), TransientCallError, None),
+    "200 with null": (body("null"), TransientCallError, None),
+    "200 with a list": (body("[]"), TransientCallError, None),
+    "200 with bytes that are no UTF-8": (body(GOOD.replace(b"Hi", b"\xff\xfe")), TransientCallError, None),
+    "no choices": (body({"choices": []}), TransientCallError, None),
+    "choices of null": (body({"choices": None}), TransientCallError, None),
+    "choice without message": (body({"choices": [{"finish_reason": "stop"}]}), TransientCallError, None),
+    "message of null": (body({"choices": [{"message": None}]}), TransientCallError, None),
+    "content of parts": (
+        body({"choices": [{"message": {"content": [{"text": "x"}]}}]}),
+        TransientCallError,
+        None,
+    ),
+    "tool calls of text": (
+        body({"choices": [{"message": {"content": None, "tool_calls": ["x"]}}]}),
+        TransientCallError,
+        None,
+    ),
+    "dropped connection": (DROP, TransientCallError, None),
+    "shorter than announced": (
+        Reply(body=GOOD, headers=HEADERS, length=len(GOOD) + 9),
+        TransientCallError,
+        None,
+    ),
+    "broken compression": (
+        body(gzip.compress(GOOD)[:-12] + b"xxxxxxxxxxxx", **{"content-encoding": "gzip"}),
+        TransientCallError,
+        None,
+    ),
+    "length": (answer("Hi", finish_reason="length"), BadAnswerError, "length"),
+    "content filter": (answer("", finish_reason="content_filter"), BadAnswerError, "content_filter"),
+    "refusal": (answer(None, refusal="I cannot."), BadAnswerError, "refusal"),
+    "empty": (answer(""), BadAnswerError, "empty"),
+    "blank": (answer(" \n"), BadAnswerError, "empty"),
+    "null content": (answer(None), BadAnswerError, "empty"),
+}
+
+WITHOUT_HEADERS = {"dropped connection", "shorter than announced", "broken compression"}
+"""Faults in which no answer, and so no request id, arrives."""
+
+
+def fault(endpoint: Endpoint, *, timeout: float = 30.0) -> CallError:
+    async def main() -> None:
+        provider = OpenAIProvider(base_url=endpoint.base_url, api_key=KEY, timeout=timeout)
+        try:
+            await provider.complete(ASKED)
+        finally:
+            await provider.aclose()
+
+    with pytest.raises(CallError) as caught:
+        asyncio.run(main())
+    return caught.value
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_each_fault_has_one_class(endpoint: Endpoint, name: str) -> None:
+    reply, kind, bad = FAULTS[name]
+    endpoint.script(reply)
+
+    caught = fault(endpoint)
+
+    assert type(caught) is kind
+    assert getattr(caught, "kind", None) == bad
+    assert len(endpoint.seen) == 1
+    if name not in WITHOUT_HEADERS:
+        assert caught.request_id == "req-1"
+        assert "(request id req-1)" in str(caught)
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_passing_faults_are_asked_again_and_no_fault_is_cached(
+    endpoint: Endpoint, name: str, tmp_path: Any
+) -> None:
+    reply, kind, _ = FAULTS[name]
+    endpoint.script(reply, reply, answer("Hi."))
+    cache = Cache(tmp_path / "cache.sqlite", session="s")
+    client = Client(
+        cache=cache,
+        ledger=Ledger(tmp_path / "cache.sqlite", session="s"),
+        provider_of=lambda name: OpenAIProvider(base_url=endpoint.base_url, api_key=KEY),
+        sleep=lambda seconds: asyncio.sleep(0),
+    )
+
+    async def main() -> str:
+        try:
+            response = await client.acall(ASKED)
+        except CallError as caught:
+            assert cache.get(client.digest(ASKED)) is None
+            return type(caught).__name__
+        finally:
+            await client.aclose()
+        return response.text
+
+    given = asyncio.run(main())
+
+    if kind is TransientCallError:
+        assert (given, len(endpoint.seen)) == ("Hi.", 3)
+    else:
+        assert (given, len(endpoint.seen)) == (kind.__name__, 1)
+
+
+def test_a_silent_server_is_left(endpoint: Endpoint) -> None:
+    endpoint.script(HANG)
+
+    assert type(fault(endpoint, timeout=0.2)) is TransientCallError
+
+
+def test_a_closed_port_is_a_passing_fault() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        provider = OpenAIProvider(base_url=f"http://127.0.0.1:{free.getsockname()[1]}/v1", api_key=KEY)
+
+        async def main() -> None:
+            try:
+                await provider.complete(ASKED)
+            finally:
+                await provider.aclose()
+
+        with pytest.raises(TransientCallError, match="gave no answer"):
+            asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("headers", "wait"),
+    [
+        ({"retry-after": "2"}, 2.0),
+        ({"retry-after": "300"}, 300.0),
+        ({"retry-after": "30", "retry-after-ms": "1500"}, 1.5),
+        ({"retry-after": "-1"}, None),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after": "soon"}, None),
+        ({}, None),
+    ],
+)
+def test_the_asked_wait_is_kept(endpoint: Endpoint, headers: dict[str, str], wait: float | None) -> None:
+    endpoint.script(error(429, **headers))
+
+    caught = fault(endpoint)
+
+    assert isinstance(caught, TransientCallError)
+    assert caught.retry_after == wait
+
+
+def test_a_date_to_wait_for_is_kept(endpoint: Endpoint) -> None:
+    endpoint.script(error(503, retry_after=formatdate(0, usegmt=True)))
+
+    caught = fault(endpoint)
+
+    assert isinstance(caught, TransientCallError)
+    assert caught.retry_after == 0.0
+
+
+@pytest.mark.parametrize("status", [401, 500])
+def test_the_key_is_hidden_from_messages(endpoint: Endpoint, status: int) -> None:
+    endpoint.script(error(status, message=f"Incorrect key {KEY} given"))
+
+    told = str(fault(endpoint))
+
+    assert "Incorrect key [redacted] given" in told
+    assert KEY not in told
+
+
+def test_secrets_of_the_base_url_are_hidden_from_messages(endpoint: Endpoint) -> None:
+    url = endpoint.base_url.replace("//", "//me:pass-word@") + "?token=tok-12345"
+    endpoint.script(body("<html>pass-word tok-12345</html>"))
+
+    async def main() -> None:
+        provider = OpenAIProvider(base_url=url, api_key=KEY)
+        try:
+            await provider.complete(ASKED)
+        finally:
+            await provider.aclose()
+
+    with pytest.raises(TransientCallError) as caught:
+        asyncio.run(main())
+    assert "pass-word" not in str(caught.value)
+    assert "tok-12345" not in str(caught.value)
+
+
+def test_long_pages_are_cut_in_messages(endpoint: Endpoint) -> None:
+    endpoint.script(Reply(status=500, body="<p>\n" * 5000))
+
+    assert len(str(fault(endpoint))) < 500
+
+
+def test_half_a_character_is_told(endpoint: Endpoint) -> None:
+    async def main() -> None:
+        provider = OpenAIProvider(base_url=endpoint.base_url, api_key=KEY)
+        asked = Request(provider="openai", model="m", messages=plain_messages([("user", "\ud800")]))
+        try:
+            await provider.complete(asked)
+        finally:
+            await provider.aclose()
+
+    with pytest.raises(FatalCallError, match="half a character"):
+        asyncio.run(main())
