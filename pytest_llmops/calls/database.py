@@ -132,7 +132,10 @@ def _opened(path: Path) -> sqlite3.Connection | None:
 
 def _connected(path: Path | str) -> sqlite3.Connection:
     # The terminal summary reads the counts from another thread than the one that called; never at once.
-    return sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+    # A damaged text must be one bad row, not an error of the whole file.
+    connection.text_factory = lambda data: data.decode(errors="replace")
+    return connection
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -19,6 +19,10 @@ EXPIRY = 60.0
 
 DAY = 86400.0
 
+FIND_CLAIM = """
+SELECT owner, place, cast(pid AS INTEGER), started, cast(beat AS REAL) FROM claims WHERE key = ?
+"""
+
 ADD_COUNTS = """
 INSERT INTO counts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (session, owner) DO UPDATE SET
@@ -59,7 +63,7 @@ class Ledger:
 
     def claim(self, key: str) -> bool:
         """Return whether the call for `key` is now ours; False while another process is on it."""
-        rows = self._database.rows("SELECT owner, place, pid, started, beat FROM claims WHERE key = ?", key)
+        rows = self._database.rows(FIND_CLAIM, key)
         if not rows:
             return self._insert(key)
         owner, place, pid, started, beat = rows[0]
