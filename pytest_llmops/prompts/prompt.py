@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from jinja2 import Template
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+SCHEMA_VERSION = 1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
@@ -55,6 +57,37 @@ class Prompt:
     def version(self) -> str:
         """Return the digest as people see it."""
         return self.digest[:SHORT]
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Return the version as JSON values."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "name": self.name,
+            "description": self.description,
+            "content": self.content,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], *, source: str) -> Prompt:
+        """Return the version that `to_json` wrote; `source` says where it was read.
+
+        Raises:
+            MisuseError: a newer version of this package wrote it.
+        """
+        if data["schema_version"] > SCHEMA_VERSION:
+            raise MisuseError("A newer pytest-llmops wrote this prompt; install that version to read it.")
+        content = data["content"]
+        return cls(
+            name=data["name"],
+            description=data["description"],
+            source=source,
+            messages=tuple(content["messages"]),
+            model=content["model"],
+            parameters=content["parameters"],
+            tools=tuple(content["tools"]),
+            response_format=content["response_format"],
+            engine=content["engine"],
+        )
 
     def render(self, inputs: Mapping[str, Any], *, model: str, repeat: int = 1) -> Request:
         """Return the request that this prompt makes of `inputs`.

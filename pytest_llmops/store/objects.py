@@ -91,6 +91,10 @@ class Objects:
         names = (path.name for path in inside(self.root, folder).glob(f"*{suffix}"))
         return sorted(name[:64] for name in names if DIGEST.fullmatch(name.removesuffix(suffix)))
 
+    def folders(self, folder: str) -> list[str]:
+        """Return the names of the folders in `folder`, sorted."""
+        return sorted(path.name for path in inside(self.root, folder).glob("*/"))
+
     def path(self, folder: str, digest: str, *, suffix: str) -> Path:
         """Return the file of the object under `digest`, stored or not."""
         if not DIGEST.fullmatch(digest):

@@ -73,7 +73,7 @@ def check_value(value: JsonValue, depth: int = 1) -> None:
 def described(value: JsonValue) -> str:
     """Return what `value` is, in the words of a message."""
     if value is None:
-        return "nothing"
+        return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
