@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+from itertools import combinations, product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import permutation_test
+
+from pytest_llmops.stats.relabel import DRAWS, Unit, relabelled
+
+TINY = 1e-12
+
+
+def clearness(differences, axis=-1):
+    spread = np.sqrt((differences**2).sum(axis=axis))
+    return differences.sum(axis=axis) / np.where(spread > 0, spread, 1)
+
+
+def pairs(differences):
+    return [Unit(baseline=(0.5,), candidate=(0.5 + difference,)) for difference in differences]
+
+
+def brute(units, tie):
+    """Look at every relabelling, with plain Python."""
+    options = []
+    for unit in units:
+        runs, chosen = [*unit.candidate, *unit.baseline], len(unit.candidate)
+        mean = [
+            sum(runs[i] for i in picked) / chosen
+            - sum(runs[i] for i in range(len(runs)) if i not in picked) / (len(runs) - chosen)
+            for picked in combinations(range(len(runs)), chosen)
+        ]
+        options.append(np.array(mean))
+    totals = squares = np.zeros(1)
+    for option in options:
+        totals = np.add.outer(totals, option).ravel()
+        squares = np.add.outer(squares, option**2).ravel()
+    values = np.where(squares > 1e-20, totals / np.sqrt(np.maximum(squares, 1e-20)), 0)
+    below, above = (values < values[0] - 1e-9).mean(), (values > values[0] + 1e-9).mean()
+    level = 1 - below - above
+    return below + tie * level, above + tie * level
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("cases", [3, 6, 9])
+def test_one_answer_each_is_the_sign_flip_test_of_scipy(seed, cases):
+    rng = np.random.default_rng(seed)
+    differences = rng.integers(-3, 4, cases) / 4 if seed % 2 else rng.normal(-0.2, 0.4, cases)
+    if not differences.any():
+        differences[0] = 0.25
+    found = relabelled(pairs(differences), resolution=TINY)
+    for tail, side in ((found.drop, "less"), (found.rise, "greater")):
+        oracle = permutation_test(
+            (differences,),
+            lambda x, axis: clearness(x, axis),
+            permutation_type="samples",
+            vectorized=True,
+            n_resamples=np.inf,
+            alternative=side,
+        )
+        assert tail == pytest.approx(oracle.pvalue)
+
+
+@pytest.mark.parametrize("cases", [10, 12])
+def test_from_ten_units_on_ties_count_half(cases):
+    differences = np.array([-0.5, -0.25, -0.25, 0.25, 0.25, -0.5, -1, 0, 0.5, -0.25, 0.25, -0.75])[:cases]
+    signs = np.array(list(product((1, -1), repeat=cases)))
+    values = clearness(signs * differences)
+    below, level = (values < values[0] - 1e-9).mean(), (abs(values - values[0]) <= 1e-9).mean()
+    found = relabelled(pairs(differences), resolution=TINY)
+    assert found.drop == pytest.approx(below + level / 2)
+    assert found.rise == pytest.approx(1 - below - level / 2)
+
+
+repeats = st.lists(
+    st.tuples(
+        # With three runs on both sides three units have more relabellings than are all looked at.
+        st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0]), min_size=1, max_size=2),
+        st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0]), min_size=1, max_size=3),
+    ).map(lambda sides: Unit(baseline=tuple(sides[0]), candidate=tuple(sides[1]))),
+    min_size=1,
+    max_size=3,
+)
+
+
+@given(repeats)
+@settings(max_examples=60)
+def test_repeats_agree_with_looking_at_every_choice_of_runs(units):
+    drop, rise = brute(units, tie=1.0)
+    found = relabelled(units, resolution=TINY)
+    total = sum(sum(u.candidate) / len(u.candidate) - sum(u.baseline) / len(u.baseline) for u in units)
+    if total < -1e-9:
+        assert found.drop == pytest.approx(drop)
+    if total > 1e-9:
+        assert found.rise == pytest.approx(rise)
+
+
+def test_a_sample_comes_near_the_whole():
+    rng = np.random.default_rng(4)
+    differences = rng.integers(-4, 4, 40)
+    # With one answer each only the sum matters; its distribution is built up case by case.
+    sums = {0: 1.0}
+    for size in map(abs, map(int, differences)):
+        grown: dict[int, float] = {}
+        for total, chance in sums.items():
+            for after in (total - size, total + size):
+                grown[after] = grown.get(after, 0.0) + chance / 2
+        sums = grown
+    seen = int(differences.sum())
+    exact = sum(chance * (1 if total < seen else 0.5 * (total == seen)) for total, chance in sums.items())
+    found = relabelled(pairs(differences / 4), resolution=TINY)
+    assert found.drop == pytest.approx(exact, abs=4 * (exact * (1 - exact) / DRAWS) ** 0.5)
+    assert found.drop + found.rise == pytest.approx(1, abs=2 / DRAWS)
+
+
+def test_units_of_all_shapes_are_sampled_together():
+    rng = np.random.default_rng(9)
+    large = Unit(baseline=tuple(rng.random(8)), candidate=tuple(rng.random(8) - 0.2))
+    units = [large, *pairs([-0.25, 0.5, -0.75]), Unit(baseline=(0.5, 0.75), candidate=(0.25,))]
+    drop, rise = brute(units, tie=1.0)
+    found = relabelled(units, resolution=TINY)
+    assert found.drop == pytest.approx(drop, abs=4 * (drop * (1 - drop) / DRAWS) ** 0.5)
+    assert found.rise == pytest.approx(rise, abs=4 * (rise * (1 - rise) / DRAWS) ** 0.5)
+
+
+def test_many_identical_answers_on_one_side_are_no_false_alarm():
+    # Five stored answers against one new one, where the plain sign flip calls 1 in 9 a drop.
+    rng = np.random.default_rng(11)
+    draws = 500
+    alarms = np.zeros(2)
+    for _ in range(draws):
+        chance = rng.beta(1.9, 0.47, 20)
+        before, after = rng.random((20, 5)) < chance[:, None], rng.random(20) < chance
+        units = [
+            Unit(baseline=tuple(map(float, b)), candidate=(float(a),))
+            for b, a in zip(before, after, strict=True)
+        ]
+        alarms += np.array(relabelled(units, resolution=TINY)) <= 0.05
+    assert (alarms / draws <= 0.075).all()
+
+
+def test_differences_that_are_rounding_errors_are_none():
+    noise = pairs([1e-17 + 2**-52] * 30)
+    assert relabelled(noise, resolution=TINY) == (1.0, 1.0)
+    uneven = [Unit(baseline=(0.1, 0.2, 0.3), candidate=(0.2,))] * 5
+    assert relabelled(uneven, resolution=TINY).rise >= 0.5
+    assert relabelled(uneven, resolution=TINY).drop >= 0.5
+
+
+def test_a_fall_that_is_rare_the_other_way_round_is_no_rise():
+    # The mean of the baseline rests on one outlier: 97 of 100 relabellings fall further below it.
+    unit = Unit(baseline=(0.0,) * 97 + (1000.0, 1000.0), candidate=(1.0,))
+    assert relabelled([unit], resolution=TINY).rise >= 0.5
+
+
+def test_without_a_difference_both_tails_are_whole():
+    assert relabelled(pairs([0.0] * 12), resolution=TINY) == (1.0, 1.0)
+    assert relabelled([], resolution=TINY) == (1.0, 1.0)
