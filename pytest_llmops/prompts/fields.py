@@ -52,8 +52,9 @@ def check_template(text: str, at: Callable[[int], str]) -> None:
             f"{at(error.lineno)}: the template is wrong: {str(error.message).rstrip('.')}. "
             "Braces that are meant as they stand go between {% raw %} and {% endraw %}."
         ) from None
-    except RecursionError:
-        raise MisuseError(f"{at(1)}: the template is nested too deeply.") from None
+    except (RecursionError, SyntaxError, ValueError) as error:
+        # Jinja compiles to Python, whose own limits on nesting and numbers then hold.
+        raise MisuseError(f"{at(1)}: the template is beyond what can be compiled: {error}.") from None
 
 
 def text_field(file: YamlFile, fields: Mapping[str, JsonValue], key: str) -> str | None:

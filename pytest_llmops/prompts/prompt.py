@@ -119,7 +119,7 @@ class Prompt:
         return {**message, "content": self._text(content, inputs) if isinstance(content, str) else content}
 
     def _text(self, template: str, inputs: Mapping[str, Any]) -> str:
-        from jinja2 import TemplateError, UndefinedError
+        from jinja2 import UndefinedError
 
         try:
             return compiled(template).render(inputs)
@@ -128,7 +128,7 @@ class Prompt:
                 f"The prompt {self.name!r} ({self.source or self.version}) cannot be rendered: "
                 f"{error.message}. The inputs are: {', '.join(sorted(inputs)) or 'none'}."
             ) from None
-        except (TemplateError, OverflowError, TypeError, ValueError) as error:
+        except Exception as error:  # a filter on an unfit value raises what it likes
             raise MisuseError(
                 f"The prompt {self.name!r} ({self.source or self.version}) cannot be rendered: {error}"
             ) from None

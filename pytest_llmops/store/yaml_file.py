@@ -25,6 +25,7 @@ MAX_SIZE = 20_000_000
 NODE_SIZE = 20
 """What a value counts on top of its characters."""
 
+SAFE = "A text that holds braces or colons is safest in a block (`key: |`, the text indented below)."
 UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -85,7 +86,7 @@ def _not_yaml(path: Path, error: MarkedYAMLError) -> str:
         context += f" that begins in line {begun.line + 1}"
     said = ", ".join(part for part in (context, error.problem) if part)
     mark = found or begun
-    return f"{at(path, mark.line + 1 if mark else 1)}: this is not YAML: {said}."
+    return f"{at(path, mark.line + 1 if mark else 1)}: this is not YAML: {said}. {SAFE}"
 
 
 class _Builder:
@@ -164,7 +165,7 @@ class _Builder:
         start: Any
         while not isinstance(start := next(self.events), yaml.MappingEndEvent):
             if not isinstance(start, yaml.ScalarEvent):
-                raise self.error(start, "a key must be text")
+                raise self.error(start, f"a key must be text. {SAFE}")
             key = self.told(start, self.scalars.read_key)
             if key in items:
                 raise self.error(start, f"the key {key!r} stands twice")
@@ -191,7 +192,7 @@ class _Builder:
             raise self.error(event, str(error)) from None
 
     def error(self, event: Any, reason: str) -> MisuseError:
-        return MisuseError(f"{at(self.path, _line(event))}: {reason}.")
+        return MisuseError(f"{at(self.path, _line(event))}: {reason.rstrip('.')}.")
 
 
 def _line(event: Any) -> int:
