@@ -68,7 +68,7 @@ class Prompt:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any], *, source: str) -> Prompt:
+    def from_json(cls, data: Mapping[str, Any], *, source: str = "") -> Prompt:
         """Return the version that `to_json` wrote; `source` says where it was read.
 
         Raises:

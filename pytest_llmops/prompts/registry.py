@@ -10,7 +10,7 @@ from pytest_llmops.errors import MisuseError, closest
 from pytest_llmops.prompts.prompt import Prompt
 from pytest_llmops.store.canonical import SHORT, canonical, parse_json
 from pytest_llmops.store.move import Move
-from pytest_llmops.store.names import check_name
+from pytest_llmops.store.names import check_name, is_name
 from pytest_llmops.store.objects import Objects
 from pytest_llmops.store.refs import Refs, alias_ref
 
@@ -56,6 +56,15 @@ class Registry:
 
         digest = self.objects.find(_folder(name), digest_prefix, suffix=SUFFIX)
         return self.objects.get(_folder(name), digest, suffix=SUFFIX, read=read)
+
+    def find(self, name: str, digest: str) -> Prompt | None:
+        """Return the version under a whole digest; None where the registry does not hold it.
+
+        Raises:
+            DamagedError: the file of the version is damaged.
+        """
+        held = is_name(name) and digest in self.versions(name)
+        return self.get(name, digest) if held else None
 
     def alias(self, name: str, alias: str, digest: str, *, who: str | None = None, why: str = "") -> Move:
         """Point `name@alias` at a stored version.
