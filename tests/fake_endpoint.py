@@ -103,7 +103,7 @@ class Endpoint:
         self.seen: list[Seen] = []
         self.otherwise: Scripted = echo
         self._script: deque[Scripted] = deque()
-        self._lock = threading.Lock()
+        self._arrival = threading.Condition()
         self._closing = threading.Event()
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.endpoint = self
@@ -128,6 +128,11 @@ class Endpoint:
         """Give the next requests these replies, one each."""
         self._script.extend(replies)
 
+    def wait_for(self, count: int) -> None:
+        """Wait until `count` requests have arrived in all."""
+        with self._arrival:
+            assert self._arrival.wait_for(lambda: len(self.seen) >= count, timeout=30)
+
     def close(self) -> None:
         self._closing.set()
         self._server.shutdown()
@@ -135,8 +140,9 @@ class Endpoint:
         self._thread.join()
 
     def reply_to(self, seen: Seen) -> Reply | str:
-        with self._lock:
+        with self._arrival:
             self.seen.append(seen)
+            self._arrival.notify_all()
             scripted = self._script.popleft() if self._script else self.otherwise
         return scripted(seen) if callable(scripted) else scripted
 
