@@ -35,6 +35,8 @@ class Metric:
     """Scoring costs nothing, so stored answers are scored again without asking."""
     volatile: bool = False
     """Differs between runs of the same answers (time, money): kept out of the digest of a run."""
+    unit: str = ""
+    """What the score counts, for people: `s`, `USD`; empty for a bare number."""
 
     @property
     def gated(self) -> bool:

@@ -1,0 +1,76 @@
+"""Say what a verdict rests on, and what would settle it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from pytest_llmops.reports.figures import amount_text, counted, p_text
+from pytest_llmops.reports.headline import VERDICT_STYLES
+from pytest_llmops.reports.page import Line, Page
+from pytest_llmops.runs.comparison import Comparison, MetricComparison
+from pytest_llmops.stats.verdict import MIN_UNITS, Verdict
+
+FEW_CASES: Final = 20
+"""With fewer cases the smallest visible drop is said first, whatever the verdict."""
+
+
+def note_lines(compared: MetricComparison, comparison: Comparison, page: Page) -> Iterator[Line]:
+    """Give the sentences that one metric's row in the table needs."""
+    sentences = list(_sentences(compared, comparison, page))
+    if sentences:
+        gated = compared.metric.gated
+        style = VERDICT_STYLES[compared.verdict] if gated else "dim"
+        text = f"{page.short(compared.metric.name)}: {'; '.join(sentences)}."
+        yield from page.paragraph(text, style, indent=2)
+
+
+def _sentences(compared: MetricComparison, comparison: Comparison, page: Page) -> Iterator[str]:
+    verdict, reason = compared.verdict, page.short(compared.reason)
+    if verdict is Verdict.NOT_COMPARABLE:
+        yield f"not comparable, {reason}"
+        return
+    if not compared.metric.gated:
+        return
+    if verdict is Verdict.TOO_FEW:
+        yield f"too few cases, {counted(compared.units, 'unit')} of at least {MIN_UNITS}"
+        yield reason or "the thresholds decide"
+        return
+    yield from _power(compared)
+    if verdict in (Verdict.REGRESSED, Verdict.WITHIN_MARGIN) or compared.suspect:
+        yield from _chance(compared, comparison)
+    if reason:
+        yield reason
+    if compared.units < compared.cases:
+        clusters = counted(compared.units, "cluster")
+        yield f"the {compared.cases:,} cases form {clusters}, which count as one each"
+
+
+def _power(compared: MetricComparison) -> Iterator[str]:
+    """Say the smallest change that could have been seen, where that is what the reader must know."""
+    inconclusive, few = compared.verdict is Verdict.INCONCLUSIVE, 0 < compared.cases < FEW_CASES
+    if compared.smallest_seen is None or not (inconclusive or few):
+        return
+    word = "drop" if compared.metric.higher_is_better else "rise"
+    smallest = amount_text(compared.metric, compared.smallest_seen)
+    start = f"only {counted(compared.cases, 'case')}, which" if few else f"{compared.cases:,} cases"
+    yield f"{start} could have shown a {word} of {smallest} or more"
+    needed = compared.cases_needed
+    if inconclusive and needed is not None and needed > compared.cases:
+        margin = amount_text(compared.metric, compared.margin)
+        yield f"{needed:,} cases would settle whether there is a {word} of {margin}"
+
+
+def _chance(compared: MetricComparison, comparison: Comparison) -> Iterator[str]:
+    """Say how large the change is beside the margin, and how often chance alone makes it."""
+    if compared.change is None or compared.p is None:
+        return
+    metric = compared.metric
+    change, margin = amount_text(metric, compared.change), amount_text(metric, compared.margin)
+    worse = "down" if metric.higher_is_better else "up"
+    text = f"chance alone does that with {p_text(compared.p)}"
+    if comparison.family > 1 and compared.p_family is not None:
+        text += f" ({p_text(compared.p_family)} after Holm's correction)"
+    yield f"{worse} by {change}, where {margin} may be lost; {text}"
+    if compared.suspect:
+        yield "suspect: alone, without the correction for all gated metrics, it would count as regressed"

@@ -1,0 +1,55 @@
+"""Read an answer as the one JSON value that it must be, and say where it is not."""
+
+from __future__ import annotations
+
+import json
+
+from pytest_llmops.errors import MisuseError
+from pytest_llmops.store.canonical import JsonValue, canonical, parse_json
+
+MAX_DEPTH = 50
+"""Levels of nesting that are read. A fixed limit, since Python's own depends on who calls."""
+
+
+def read_json(text: str) -> JsonValue:
+    """Return the JSON value that is the whole of `text`.
+
+    Raises:
+        ValueError: the text is not one strict JSON value, or is nested deeper than `MAX_DEPTH`; the message
+            names line and column where there is one place to name.
+    """
+    try:
+        value = parse_json(text)
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise ValueError(f"not JSON at {place}: {error.msg}{_hint(text)}") from None
+    except ValueError as error:
+        raise ValueError(f"not JSON: {error}") from None
+    if _depth(value) > MAX_DEPTH:
+        raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
+    try:
+        canonical(value)
+    except MisuseError:
+        # 1e999 has the form of a number, and is read as an infinity.
+        raise ValueError("not JSON: it holds a number that is too large") from None
+    return value
+
+
+def _hint(text: str) -> str:
+    fenced = text.lstrip().startswith("```")
+    return "; the answer stands in a code fence, ask the model for bare JSON" if fenced else ""
+
+
+def _depth(value: JsonValue) -> int:
+    level: list[JsonValue] = [value]
+    depth = 0
+    while level and depth <= MAX_DEPTH:
+        depth += 1
+        level = [child for parent in level for child in _children(parent)]
+    return depth
+
+
+def _children(value: JsonValue) -> list[JsonValue]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []

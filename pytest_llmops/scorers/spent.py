@@ -1,0 +1,79 @@
+"""Score what an answer took: seconds and US dollars."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from pytest_llmops.calls.exchange import Caller, Response
+from pytest_llmops.calls.prices import cost
+from pytest_llmops.errors import MisuseError, closest
+from pytest_llmops.golden.case import Case
+from pytest_llmops.prompts.prompt import split_model
+from pytest_llmops.scorers.score import Metric, Score, Scorer
+
+SPENT: Final = {"latency": "s", "cost": "USD"}
+"""Units of the metrics by name."""
+
+VERSION: Final = "1"
+"""The metrics' version: raised when the same answer could get another score."""
+
+
+def spent_scorer(
+    kind: str, *, model: str, name: str | None = None, threshold: float | None = None, required: bool = False
+) -> Scorer:
+    """Return the scorer of `latency` (seconds) or `cost` (US dollars): less is better, never gated.
+
+    Args:
+        kind: one of these two.
+        model: `provider:model` that is asked, which decides the price.
+        name: the metric's name; the kind where None.
+        threshold: the most that one answer may take; None where no single case can fail.
+        required: a miss fails its case always, baseline or not.
+
+    Raises:
+        MisuseError: the kind is unknown, or the threshold is no number above 0.
+    """
+    if kind not in SPENT:
+        raise MisuseError(f"There is no metric {kind!r} of what is spent. {closest(kind, SPENT)}")
+    if threshold is not None and not (isinstance(threshold, int | float) and 0 < threshold < float("inf")):
+        raise MisuseError(f"The threshold {threshold!r} of {kind} is not a number of {SPENT[kind]} above 0.")
+    metric = Metric(
+        name=name or kind,
+        version=VERSION,
+        kind="ratio",
+        range=None,
+        higher_is_better=False,
+        threshold=threshold,
+        required=required,
+        volatile=True,
+        unit=SPENT[kind],
+    )
+    return LatencyScorer(metric=metric) if kind == "latency" else CostScorer(metric=metric, model=model)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatencyScorer:
+    """Score how many seconds the model took; an answer from the cache keeps the time of its call."""
+
+    metric: Metric
+
+    async def score(self, case: Case, response: Response, caller: Caller) -> Score:  # noqa: ARG002
+        """Return the seconds, 0 or more."""
+        return self.metric.score(response.timing.seconds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostScorer:
+    """Score how many US dollars the answer cost when it was made."""
+
+    metric: Metric
+    model: str
+    """`provider:model` that was asked: a response does not name the provider."""
+
+    async def score(self, case: Case, response: Response, caller: Caller) -> Score:  # noqa: ARG002
+        """Return the dollars, 0 or more; an unknown price is no score."""
+        dollars = cost(*split_model(self.model), response.usage)
+        if dollars is None:
+            return Score(value=None, error=f"the price of {self.model} is not known")
+        return self.metric.score(dollars)
