@@ -128,6 +128,10 @@ class Endpoint:
         """Give the next requests these replies, one each."""
         self._script.extend(replies)
 
+    def unscript(self) -> None:
+        """Forget replies that were not used."""
+        self._script.clear()
+
     def wait_for(self, count: int) -> None:
         """Wait until `count` requests have arrived in all."""
         with self._arrival:

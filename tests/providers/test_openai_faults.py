@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import socket
 from email.utils import formatdate
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -120,36 +121,38 @@ def test_each_fault_has_one_class(endpoint: Endpoint, name: str) -> None:
         assert "(request id req-1)" in str(caught)
 
 
-@pytest.mark.parametrize("name", FAULTS)
-def test_passing_faults_are_asked_again_and_no_fault_is_cached(
-    endpoint: Endpoint, name: str, tmp_path: Any
-) -> None:
-    reply, kind, _ = FAULTS[name]
-    endpoint.script(reply, reply, answer("Hi."))
-    cache = Cache(tmp_path / "cache.sqlite", session="s")
+def test_passing_faults_are_asked_again_and_no_fault_is_cached(endpoint: Endpoint, tmp_path: Path) -> None:
+    file = tmp_path / "cache.sqlite"
+    cache = Cache(file, session="s")
     client = Client(
         cache=cache,
-        ledger=Ledger(tmp_path / "cache.sqlite", session="s"),
+        ledger=Ledger(file, session="s"),
         provider_of=lambda name: OpenAIProvider(base_url=endpoint.base_url, api_key=KEY),
         sleep=lambda seconds: asyncio.sleep(0),
     )
 
-    async def main() -> str:
+    async def outcome(name: str, reply: Scripted) -> tuple[str, int, bool]:
+        asked = Request(provider="openai", model="m", messages=plain_messages([("user", name)]))
+        before = len(endpoint.seen)
+        endpoint.script(reply, reply)
+        endpoint.otherwise = answer("Hi.")
         try:
-            response = await client.acall(ASKED)
+            given = (await client.acall(asked)).text
         except CallError as caught:
-            assert cache.get(client.digest(ASKED)) is None
-            return type(caught).__name__
+            given = type(caught).__name__
+            endpoint.unscript()
+        return given, len(endpoint.seen) - before, cache.get(client.digest(asked)) is not None
+
+    async def main() -> dict[str, tuple[str, int, bool]]:
+        try:
+            return {name: await outcome(name, reply) for name, (reply, _, _) in FAULTS.items()}
         finally:
             await client.aclose()
-        return response.text
 
-    given = asyncio.run(main())
-
-    if kind is TransientCallError:
-        assert (given, len(endpoint.seen)) == ("Hi.", 3)
-    else:
-        assert (given, len(endpoint.seen)) == (kind.__name__, 1)
+    assert asyncio.run(main()) == {
+        name: ("Hi.", 3, True) if kind is TransientCallError else (kind.__name__, 1, False)
+        for name, (_, kind, _) in FAULTS.items()
+    }
 
 
 def test_a_silent_server_is_left(endpoint: Endpoint) -> None:
