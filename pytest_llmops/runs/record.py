@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from pytest_llmops.calls.exchange import Timing, Usage
+from pytest_llmops.calls.exchange import Response, Timing, Usage
 from pytest_llmops.scorers.score import Metric, Score
 from pytest_llmops.store.canonical import JsonValue
 
@@ -47,6 +47,15 @@ class CaseResult:
     """pytest's own name of the item: for messages, never parsed."""
     stored_scores: Mapping[str, tuple[Score, ...]] = field(default_factory=dict)
     """Today's scores of the baseline's stored outputs, by metric, where they were scored again."""
+
+    @property
+    def response(self) -> Response | None:
+        """Return the stored answer; None where there is none."""
+        if self.output is None:
+            return None
+        return Response(
+            text=self.output, model="", usage=self.usage, timing=self.timing, request_id=self.request_id
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as JSON values."""

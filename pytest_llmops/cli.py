@@ -1,0 +1,115 @@
+"""Offer the command `llmops`: what needs no test session."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pytest_llmops.errors import MisuseError
+from pytest_llmops.project import Project
+from pytest_llmops.settings import find_root, load_settings
+from pytest_llmops.store.canonical import SHORT
+
+MIB = 1 << 20
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code: 0 done, 2 the user can mend something."""
+    arguments = _parser().parse_args(argv)
+    try:
+        arguments.run(arguments)
+    except MisuseError as error:
+        print(f"llmops: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="llmops", description="Prompt versions and the embedded model.")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    pull = commands.add_parser(
+        "pull", help="fetch the embedded model", description="Fetch the weights of the embedded model."
+    )
+    pull.set_defaults(run=_pull)
+    prompts = commands.add_parser(
+        "prompts", help="register prompt versions and name them", description="Keep prompt versions."
+    )
+    _add_prompt_commands(prompts.add_subparsers(title="commands", required=True, metavar="COMMAND"))
+    return parser
+
+
+def _add_prompt_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    register = commands.add_parser("register", help="store the working file of a prompt as a version")
+    register.add_argument("prompt", help="the prompt's name, or the path of its file")
+    register.set_defaults(run=_register)
+    alias = commands.add_parser("alias", help="let an alias point at a version")
+    alias.add_argument("name", help="the prompt's name")
+    alias.add_argument("alias", help="the alias, such as production")
+    alias.add_argument("version", help="the first digits of the version's digest, at least 6")
+    alias.add_argument("--why", default="", help="the reason, kept in the log of the alias")
+    alias.set_defaults(run=_alias)
+    show = commands.add_parser("show", help="print a version: name@alias or name:digest")
+    show.add_argument("spec", help="name@alias or name:digest")
+    show.set_defaults(run=_show)
+    listing = commands.add_parser("list", help="list versions and aliases of a prompt")
+    listing.add_argument("name", help="the prompt's name")
+    listing.set_defaults(run=_list)
+
+
+def _project() -> Project:
+    here = Path.cwd()
+    root = find_root(here, here)
+    return Project(root, load_settings(root, os.environ, {}))
+
+
+def _pull(_: argparse.Namespace) -> None:
+    from pytest_llmops.providers.weights import pull
+
+    shown = sys.stderr.isatty()
+
+    def progress(done: int, total: int) -> None:
+        if shown:
+            filled = 30 * done // max(total, 1)
+            bar = "#" * filled + "-" * (30 - filled)
+            print(f"\r[{bar}] {done // MIB} of {total // MIB} MiB", end="", file=sys.stderr, flush=True)
+
+    path = pull(progress)
+    if shown:
+        print(file=sys.stderr)
+    print(f"The embedded model is ready: {path}")
+
+
+def _register(arguments: argparse.Namespace) -> None:
+    project = _project()
+    # Any file name does: the look-up begins in the folder that it stands in.
+    prompt = project.prompt_file(arguments.prompt, Path.cwd() / "here")
+    known = prompt.digest in project.registry.versions(prompt.name)
+    project.registry.register(prompt)
+    print(f"{prompt.name}:{prompt.version} {'was registered already' if known else 'registered'}")
+
+
+def _alias(arguments: argparse.Namespace) -> None:
+    registry = _project().registry
+    prompt = registry.get(arguments.name, arguments.version)
+    registry.alias(arguments.name, arguments.alias, prompt.digest, why=arguments.why)
+    print(f"{arguments.name}@{arguments.alias} is {prompt.name}:{prompt.version}")
+
+
+def _show(arguments: argparse.Namespace) -> None:
+    import yaml
+
+    prompt = _project().registry.resolve(arguments.spec)
+    print(f"# {prompt.name}:{prompt.version}")
+    print(yaml.safe_dump(prompt.to_json(), allow_unicode=True, sort_keys=False), end="")
+
+
+def _list(arguments: argparse.Namespace) -> None:
+    registry = _project().registry
+    names: dict[str, list[str]] = {}
+    for alias, digest in registry.aliases(arguments.name).items():
+        names.setdefault(digest, []).append(alias)
+    for digest in registry.versions(arguments.name):
+        print(f"{arguments.name}:{digest[:SHORT]}", *sorted(names.get(digest, [])))

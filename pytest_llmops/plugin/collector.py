@@ -1,0 +1,60 @@
+"""Turn the markers of test functions into items while pytest collects."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_llmops.errors import MisuseError
+from pytest_llmops.golden.case import Case
+from pytest_llmops.plugin.marks import EvalSpec, read_spec
+from pytest_llmops.plugin.plan import FIXTURE, CaseSlot
+from pytest_llmops.plugin.projects import Projects
+from pytest_llmops.plugin.slugs import case_slugs
+
+
+class Collector:
+    """Make one item of each case and repeat."""
+
+    def __init__(self, config: pytest.Config, projects: Projects) -> None:
+        self._config = config
+        self._projects = projects
+        self._misuse: list[str] = []
+
+    def parametrize(self, metafunc: pytest.Metafunc, mark: pytest.Mark) -> None:
+        """Make the items of one test function."""
+        definition = metafunc.definition
+        if FIXTURE not in metafunc.fixturenames:
+            metafunc.fixturenames.append(FIXTURE)
+        try:
+            spec = read_spec(definition, mark, self._projects.of(definition.path))
+        except MisuseError as error:
+            self.refuse(f"{definition.nodeid}: {error}")
+            return
+        cases = self._chosen(spec)
+        slots = [
+            pytest.param(
+                CaseSlot(spec=spec, case=case, repeat=repeat),
+                id=slug if repeat == 1 else f"{slug}#{repeat}",
+            )
+            for case, slug in zip(cases, case_slugs([case.id for case in cases]), strict=True)
+            for repeat in range(1, spec.repeats + 1)
+        ]
+        metafunc.parametrize(FIXTURE, slots, indirect=True, scope="function")
+
+    def refuse(self, message: str) -> None:
+        """Report a user's mistake, found while collecting."""
+        if hasattr(self._config, "workerinput"):
+            # The controller does not collect: the mistake must reach it as an error of collection.
+            raise pytest.Collector.CollectError(message)
+        self._misuse.append(message)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self) -> None:
+        """Stop before the first call when a marker, a file or a name is wrong."""
+        if self._misuse:
+            raise pytest.UsageError("\n".join(dict.fromkeys(self._misuse)))
+
+    def _chosen(self, spec: EvalSpec) -> list[Case]:
+        settings = self._projects.settings
+        wanted = set(settings.tag)
+        return [case for case in spec.cases if not wanted or wanted & set(case.tags)][: settings.limit]

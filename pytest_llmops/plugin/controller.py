@@ -1,0 +1,79 @@
+"""Listen in the controller, and wake the comparison when there is something to compare."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_llmops.plugin import stash
+
+if TYPE_CHECKING:
+    from pytest_llmops.plugin.session import Session
+
+
+class Controller:
+    """Keep the notes of the recorders until the tests have run: with none of them, nothing is imported."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._notes: list[tuple[str, str]] = []
+        self._session: Session | None = None
+
+    def pytest_sessionstart(self) -> None:
+        """Find a wrong baseline name before the first test runs."""
+        if self._config.stash[stash.settings_key].baseline is not None:
+            self._opened().start()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell a worker of xdist which session it belongs to."""
+        node.workerinput["llmops_session"] = stash.session_name(self._config)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep what a recorder noted on a report."""
+        note = getattr(report, "llmops", None)
+        if note is not None:
+            self._notes.append((note, report.outcome))
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
+        """Compare, save and fail what regressed when the tests have run."""
+        try:
+            result = yield
+        except BaseException:
+            if self._asked():
+                self._opened().stopped_early()
+            raise
+        if self._asked() and not session.config.option.collectonly:
+            self._opened().finish(session, self._notes)
+        return result
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_sessionfinish(self) -> Generator[None, None, None]:
+        """Let --lf run the newly failing cases, not the findings."""
+        yield
+        if self._session is not None:
+            self._session.mend_lastfailed()
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Print the report."""
+        if self._session is not None:
+            self._session.summarise(terminalreporter)
+
+    def pytest_unconfigure(self) -> None:
+        """Remove what a session that keeps nothing left behind."""
+        if self._session is not None:
+            self._session.discard()
+
+    def _asked(self) -> bool:
+        settings = self._config.stash[stash.settings_key]
+        return bool(self._notes or settings.baseline or settings.save_baseline)
+
+    def _opened(self) -> Session:
+        if self._session is None:
+            from pytest_llmops.plugin.session import Session
+
+            self._session = Session(self._config, stash.projects(self._config))
+        return self._session

@@ -1,0 +1,91 @@
+"""Gather on the controller what the reports of all processes tell of each eval test."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pytest_llmops.prompts.prompt import Prompt
+from pytest_llmops.runs.record import CaseResult, Header, Run
+
+
+@dataclass(kw_only=True)
+class GatheredTest:
+    """Hold what is known of one test so far."""
+
+    root: Path
+    key: str
+    nodeid: str = ""
+    location: tuple[str, int | None, str] = ("", None, "")
+    header: Header | None = None
+    prompt: Prompt | None = None
+    expected: frozenset[tuple[str, int]] = frozenset()
+    notes: tuple[str, ...] = ()
+    results: dict[tuple[str, int], CaseResult] = field(default_factory=dict)
+    """By case id and repeat; the last one of a rerun counts."""
+    excused: dict[str, list[str]] = field(default_factory=dict)
+    """Node ids of misses that were left to the comparison, by metric."""
+    failed: int = 0
+    """Reports that failed, whatever the reason."""
+
+    @property
+    def run(self) -> Run:
+        """Return what the test measured."""
+        assert self.header is not None
+        return Run(header=self.header, results=tuple(self.results[key] for key in sorted(self.results)))
+
+    @property
+    def unmeasured(self) -> list[CaseResult]:
+        """Return the results lost to faults of a provider or a judge."""
+        return [result for result in self.results.values() if result.status == "unmeasured"]
+
+    def incomplete(self) -> str:
+        """Return why the test does not count as complete; "" where it does."""
+        measured = {
+            key for key, result in self.results.items() if result.status in ("measured", "bad_answer")
+        }
+        lost = [self.results[key] for key in sorted(self.expected - measured) if key in self.results]
+        if lost:
+            first = lost[0]
+            return (
+                f"{len(lost)} of {len(self.expected)} cases gave no result, the first is "
+                f"{first.case_id!r}: {first.detail}"
+            )
+        left_out = len(self.expected - measured)
+        return f"{left_out} of {len(self.expected)} cases did not run" if left_out else ""
+
+
+def gather(notes: Iterable[tuple[str, str]]) -> list[GatheredTest]:
+    """Return the tests of which anything ran, in the order of their keys.
+
+    Args:
+        notes: what recorders put on reports, each with the outcome of its report.
+    """
+    tests: dict[tuple[str, str], GatheredTest] = {}
+    for text, outcome in notes:
+        note = json.loads(text)
+        place = (note["root"], note["key"])
+        if place not in tests:
+            tests[place] = GatheredTest(root=Path(note["root"]), key=note["key"])
+        _take_in(tests[place], note, failed=outcome == "failed")
+    return [tests[place] for place in sorted(tests) if tests[place].header and tests[place].results]
+
+
+def _take_in(test: GatheredTest, note: Mapping[str, Any], *, failed: bool) -> None:
+    test.failed += failed
+    if "test" in note:
+        told = note["test"]
+        path, line, name = told["location"]
+        test.nodeid, test.location = told["nodeid"], (path, line, name)
+        test.header = Header.from_json(told["header"])
+        test.prompt = Prompt.from_json(told["prompt"], source=told["prompt_source"])
+        test.expected = frozenset((case_id, repeat) for case_id, repeat in told["expected"])
+        test.notes = tuple(told["notes"])
+    if "result" in note:
+        result = CaseResult.from_json(note["result"])
+        test.results[result.case_id, result.repeat] = result
+        for metric in note.get("excused", ()):
+            test.excused.setdefault(metric, []).append(result.nodeid)

@@ -1,0 +1,115 @@
+"""Open the projects of a session, one for each root, with one event loop for all."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from functools import cached_property
+from pathlib import Path
+
+import pytest
+
+from pytest_llmops.calls.exchange import Provider
+from pytest_llmops.calls.prefetch import LoopThread
+from pytest_llmops.calls.tally import Tally
+from pytest_llmops.errors import MisuseError, closest
+from pytest_llmops.project import Project
+from pytest_llmops.settings import Settings, find_root
+
+
+class Projects:
+    """Hold what this process has opened; nothing is opened before its first use.
+
+    Args:
+        config: the session's configuration.
+        settings: the settings of the session.
+        session: the session's own name, the same in all its processes.
+    """
+
+    def __init__(self, config: pytest.Config, settings: Settings, session: str) -> None:
+        self._config = config
+        self.settings = settings
+        self.session = session
+        self._by_folder: dict[Path, Project] = {}
+        self._by_root: dict[Path, Project] = {}
+
+    @cached_property
+    def loop(self) -> LoopThread:
+        """Start the event loop that carries all calls of this process."""
+        return LoopThread()
+
+    def of(self, path: Path) -> Project:
+        """Return the project of a test file.
+
+        Raises:
+            MisuseError: the session names a baseline that the project does not hold.
+        """
+        if path.parent not in self._by_folder:
+            self._by_folder[path.parent] = self.at(find_root(path, self._config.rootpath))
+        return self._by_folder[path.parent]
+
+    def at(self, root: Path) -> Project:
+        """Return the project of a root.
+
+        Raises:
+            MisuseError: the session names a baseline that the project does not hold.
+        """
+        if root not in self._by_root:
+            project = Project(
+                root,
+                self.settings,
+                session=self.session,
+                find_provider=self._find_provider,
+                scratch=self._scratch if self.settings.cache == "off" else None,
+            )
+            _check_baseline(project)
+            self._by_root[root] = project
+        return self._by_root[root]
+
+    def compares(self, project: Project) -> bool:
+        """Tell whether tests of `project` are compared: a baseline is named, and one is stored."""
+        return self.settings.baseline is not None and self.settings.baseline in project.archive.baselines()
+
+    def opened(self) -> list[Project]:
+        """Return the projects that this process has opened."""
+        return list(self._by_root.values())
+
+    def tally(self) -> Tally:
+        """Return what all processes of the session spent so far."""
+        return sum((project.ledger.tally() for project in self._by_root.values()), Tally())
+
+    def close(self) -> None:
+        """Let go of connections and of the event loop."""
+        if "loop" in self.__dict__:
+            for project in self._by_root.values():
+                if "client" in project.__dict__:
+                    self.loop.run(project.client.aclose())
+            self.loop.close()
+
+    def discard_scratch(self) -> None:
+        """Remove the cache of a session that keeps nothing."""
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    @property
+    def _scratch(self) -> Path:
+        # Named after the session, so that its processes find the same folder.
+        return Path(tempfile.gettempdir()) / f"llmops-{self.session}"
+
+    def _find_provider(self, name: str) -> Provider | None:
+        found: Provider | None = self._config.hook.pytest_llmops_provider(name=name)
+        return found
+
+
+def _check_baseline(project: Project) -> None:
+    name, settings = project.settings.baseline, project.settings
+    if name is None:
+        return
+    known = project.archive.baselines()
+    if name in known:
+        project.archive.check(name)
+    elif known:
+        raise MisuseError(f"{project.root} stores no baseline {name!r}. {closest(name, known)}")
+    elif settings.require_baseline:
+        raise MisuseError(
+            f"{project.root} stores no baseline at all: run pytest --llmops-save-baseline={name} first."
+        )

@@ -1,0 +1,170 @@
+"""Compare, save and report at the end of a session; active in the controller only."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from pytest_llmops.errors import MisuseError
+from pytest_llmops.plugin.gather import GatheredTest, gather
+from pytest_llmops.plugin.options import session_root
+from pytest_llmops.plugin.projects import Projects
+from pytest_llmops.plugin.saving import refusal, save
+from pytest_llmops.plugin.verdicts import (
+    Finding,
+    comparison_findings,
+    report_findings,
+    unmeasured_finding,
+    unsaved_finding,
+)
+from pytest_llmops.project import Project
+from pytest_llmops.prompts.prompt import Prompt
+from pytest_llmops.reports.page import Line, Style
+from pytest_llmops.reports.terminal import comparison_lines, scores_lines
+from pytest_llmops.runs.compare import Match, compare
+from pytest_llmops.runs.comparison import Comparison
+from pytest_llmops.runs.record import Header
+from pytest_llmops.settings import known_secrets
+
+_MARKUP: dict[Style, dict[str, bool]] = {
+    "plain": {},
+    "bold": {"bold": True},
+    "red": {"red": True},
+    "green": {"green": True},
+    "yellow": {"yellow": True},
+    "dim": {"light": True},
+}
+
+
+class Session:
+    """Turn what all processes measured into the answer that the user asked for."""
+
+    def __init__(self, config: pytest.Config, projects: Projects) -> None:
+        self._config = config
+        self._projects = projects
+        self._settings = projects.settings
+        self._tests: list[GatheredTest] = []
+        self._comparison: Comparison | None = None
+        self._findings: list[Finding] = []
+        self._told: list[Line] = []
+
+    def start(self) -> None:
+        """Find a wrong baseline name.
+
+        Raises:
+            pytest.UsageError: baselines are stored, and none has the name.
+        """
+        try:
+            self._projects.at(session_root(self._config))
+        except MisuseError as error:
+            raise pytest.UsageError(str(error)) from None
+
+    def stopped_early(self) -> None:
+        """Say that what ran is no run: -x, Ctrl-C, a crash."""
+        if self._settings.baseline or self._settings.save_baseline:
+            self._tell("stopped early: nothing was compared or saved", "yellow")
+
+    def finish(self, session: pytest.Session, notes: Sequence[tuple[str, str]]) -> None:
+        """Compare and save what the tests measured, and fail what regressed."""
+        self._tests = gather(notes)
+        try:
+            self._compare()
+            self._save()
+        except MisuseError as error:
+            raise pytest.UsageError(str(error)) from None
+        report_findings(self._config, session, self._findings)
+        if not self._tests:
+            self._tell("no eval test ran: nothing was compared or saved", "yellow")
+
+    def mend_lastfailed(self) -> None:
+        """Let --lf run the newly failing cases, not the findings, which are no items."""
+        cache = getattr(self._config, "cache", None)
+        if self._findings and cache is not None:
+            failed = dict(cache.get("cache/lastfailed", {}))
+            for finding in self._findings:
+                failed.pop(finding.nodeid, None)
+                failed.update(dict.fromkeys(finding.newly_failing, True))
+            cache.set("cache/lastfailed", failed)
+
+    def summarise(self, terminalreporter: Any) -> None:
+        """Print the report."""
+        terminalreporter.section("llmops")
+        for line in (*self._report(terminalreporter._tw.fullwidth), *self._told):
+            terminalreporter.write_line(line.text, **_MARKUP[line.style])
+
+    def discard(self) -> None:
+        """Remove what a session that keeps nothing left behind."""
+        if self._settings.cache == "off":
+            self._projects.discard_scratch()
+
+    def _compare(self) -> None:
+        name = self._settings.baseline
+        self._findings += [
+            finding for test in self._tests if (finding := unmeasured_finding(test, self._settings))
+        ]
+        if name is None:
+            return
+        matched = [(test, match) for test in self._tests if (match := self._match(test, name))]
+        if not matched:
+            return
+        self._comparison = compare(
+            name,
+            [match for _, match in matched],
+            margins=self._settings.margin,
+            alpha=self._settings.alpha,
+        )
+        for (test, _), compared in zip(matched, self._comparison.tests, strict=True):
+            self._findings += comparison_findings(test, compared, self._comparison, self._settings)
+
+    def _match(self, test: GatheredTest, name: str) -> Match | None:
+        assert test.prompt is not None
+        project = self._projects.at(test.root)
+        if not self._projects.compares(project):
+            self._tell(f"no baseline is stored yet, so thresholds decide: {test.key}", "yellow")
+            return None
+        baseline = project.archive.baseline(name, test.key)
+        if baseline is None:
+            self._tell(f"new, so thresholds decide: {name} holds no run of {test.key}", "yellow")
+            return None
+        return Match(
+            baseline=baseline,
+            candidate=test.run,
+            baseline_prompt=_stored_prompt(project, baseline.header),
+            candidate_prompt=test.prompt,
+        )
+
+    def _save(self) -> None:
+        name = self._settings.save_baseline
+        if name is None:
+            return
+        for test in self._tests:
+            project = self._projects.at(test.root)
+            regressed = any(finding.test is test for finding in self._findings)
+            reason = refusal(test, regressed=regressed)
+            if not reason:
+                self._tell(save(test, project, name), "green")
+                continue
+            self._tell(f"not saved as {name}: {test.key}: {reason}", "yellow")
+            finding = None if self._projects.compares(project) else unsaved_finding(test, reason)
+            self._findings += [finding] if finding else []
+
+    def _report(self, width: int) -> list[Line]:
+        tally, secrets = self._projects.tally(), list(known_secrets(os.environ).values())
+        notes = [Line(text=note, style="dim") for test in self._tests for note in test.notes]
+        if self._comparison is not None:
+            lines = comparison_lines(self._comparison, tally, width=width, secrets=secrets)
+        else:
+            lines = scores_lines([test.run for test in self._tests], tally, width=width, secrets=secrets)
+        return [*lines, *dict.fromkeys(notes)]
+
+    def _tell(self, text: str, style: Style) -> None:
+        self._told.append(Line(text=text, style=style))
+
+
+def _stored_prompt(project: Project, header: Header) -> Prompt | None:
+    if header.prompt_digest not in project.registry.versions(header.prompt_name):
+        return None
+    return project.registry.get(header.prompt_name, header.prompt_digest)

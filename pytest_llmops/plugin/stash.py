@@ -1,0 +1,62 @@
+"""Keep what a session shares on pytest's own stash, each part made on first use."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_llmops.settings import Settings
+
+if TYPE_CHECKING:
+    from pytest_llmops.plugin.collector import Collector
+    from pytest_llmops.plugin.projects import Projects
+    from pytest_llmops.plugin.recorder import Recorder
+
+settings_key = pytest.StashKey[Settings]()
+session_key = pytest.StashKey[str]()
+_projects_key = pytest.StashKey["Projects"]()
+_collector_key = pytest.StashKey["Collector"]()
+_recorder_key = pytest.StashKey["Recorder"]()
+
+
+def session_name(config: pytest.Config) -> str:
+    """Return the session's own name, the same in the controller and its workers."""
+    worker = getattr(config, "workerinput", {})
+    if session_key not in config.stash:
+        config.stash[session_key] = worker.get("llmops_session") or os.urandom(8).hex()
+    return config.stash[session_key]
+
+
+def projects(config: pytest.Config) -> Projects:
+    """Return the projects of this process."""
+    if _projects_key not in config.stash:
+        from pytest_llmops.plugin.projects import Projects
+
+        config.stash[_projects_key] = Projects(config, config.stash[settings_key], session_name(config))
+    return config.stash[_projects_key]
+
+
+def collector(config: pytest.Config) -> Collector:
+    """Return the collector; the first call switches collecting and measuring on."""
+    if _collector_key not in config.stash:
+        from pytest_llmops.plugin.collector import Collector
+        from pytest_llmops.plugin.recorder import Recorder
+
+        config.stash[_collector_key] = Collector(config, projects(config))
+        config.stash[_recorder_key] = Recorder(config, projects(config))
+        config.pluginmanager.register(config.stash[_collector_key], "llmops-collector")
+        config.pluginmanager.register(config.stash[_recorder_key], "llmops-recorder")
+    return config.stash[_collector_key]
+
+
+def recorder(config: pytest.Config) -> Recorder:
+    """Return the recorder of a process that has collected an eval test."""
+    return config.stash[_recorder_key]
+
+
+def close(config: pytest.Config) -> None:
+    """Let go of what this process opened."""
+    if _projects_key in config.stash:
+        config.stash[_projects_key].close()
