@@ -69,4 +69,4 @@ def read_stored(path: Path) -> str:
 
 def damage(path: Path, reason: str) -> str:
     """Return the message of a DamagedError."""
-    return f"{path} is damaged: {reason}. Restore it, for example with `git checkout -- {path}`."
+    return f"{path} is damaged: {reason}. Restore it with `git checkout -- {path}`, or delete it."

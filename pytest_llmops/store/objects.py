@@ -53,11 +53,10 @@ class Objects:
         """
         path = self.path(folder, digest, suffix=suffix)
         if not path.exists():
-            raise MisuseError(
-                f"{self.root / folder} holds no {digest[:SHORT]}. {self._stored(folder, suffix)}"
-            )
+            raise MisuseError(f"{path} does not exist. {self._stored(folder, suffix)}")
+        text = read_stored(path)
         try:
-            value, found = read(read_stored(path))
+            value, found = read(text)
         except MisuseError as error:
             raise type(error)(f"{path}: {error}") from None
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:

@@ -85,7 +85,7 @@ class Refs:
             ref: what `alias_ref` or `baseline_ref` gave.
             to: 64 hex digits.
             expected: what `ref` must point at now, None for nothing; left out, it may be anything.
-            who: the mover; left out, whom git knows, which starts git twice.
+            who: the mover; left out, whom git or the system knows.
             why: the reason, free text.
             when: an aware time; left out, now.
 

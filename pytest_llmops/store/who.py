@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 
+@cache
 def identity(folder: Path) -> str:
-    """Return `name <email>` as git knows them in `folder`, else the name of the system's user."""
+    """Return `name <email>` as git knows them in `folder`, else the name of the system's user.
+
+    Asked once a process: a session that saves many runs does not start git for each.
+    """
     name, email = _git(folder, "user.name"), _git(folder, "user.email")
     if name and email:
         return f"{name} <{email}>"
