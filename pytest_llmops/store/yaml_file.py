@@ -176,9 +176,7 @@ class _Builder:
 
     def untagged(self, event: CollectionStartEvent, kind: str) -> None:
         if event.tag not in (None, "!", TAG + kind):
-            raise self.error(
-                event, f"the tag {event.tag} is not read; write text, numbers, lists and mappings"
-            )
+            raise self.error(event, f"the tag {event.tag} is not read; write a plain value")
 
     def count(self, event: Any, size: int) -> None:
         self.size += size
