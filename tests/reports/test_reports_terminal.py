@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_reports_escape import dangers, hostile
+from reports_hostile import dangers, hostile
 
 from pytest_llmops.calls.tally import Tally
 from pytest_llmops.prompts.prompt import Prompt
@@ -63,7 +63,7 @@ def test_the_first_line_can_be_quoted(comparison, tally):
 def test_a_narrow_headline_breaks_before_its_facts(comparison, tally):
     first = replace(comparison, tests=comparison.tests[:1])
 
-    assert shown(first, tally)[0] == "llmops: 1 regressed, 1 no regression vs production"[:80]
+    assert shown(first, tally)[0] == "llmops: 1 regressed, 1 no regression vs production"
     assert shown(first, tally)[1] == "(120 cases, 1 not measured, 26 calls, $0.03)"
 
 
@@ -143,6 +143,31 @@ def test_a_lost_prompt_is_named(triage, tally):
     text = " ".join(shown(comparison, tally, 160))
 
     assert f"does not hold the baseline's prompt {triage.baseline.prompt_digest[:12]}" in text
+
+
+def test_outputs_are_shown_where_they_differ(triage, tally):
+    start = "The customer writes about a parcel. " * 30
+    change = replace(
+        triage.metrics[0].worse[0],
+        baseline_output=f"{start}So: shipping.",
+        candidate_output=f"{start}So: billing.",
+    )
+    test = replace(triage, metrics=(replace(triage.metrics[0], worse=(change,)),))
+    comparison = Comparison(baseline_name="production", alpha=0.05, family=1, tests=(test,))
+    text = "\n".join(shown(comparison, tally))
+
+    assert "So: shipping." in text
+    assert "So: billing." in text
+
+
+def test_many_reasons_for_missing_cases_are_summed_up(triage, tally):
+    missing = {f"case-{index}": f"error {index}" for index in range(30)}
+    test = replace(triage, pairing=Pairing(missing=missing))
+    comparison = Comparison(baseline_name="production", alpha=0.05, family=1, tests=(test,))
+    lines = [line for line in shown(comparison, tally) if "left out" in line]
+
+    assert len(lines) == 6
+    assert lines[-1] == "  left out, missing for other reasons: 25 cases"
 
 
 def poisoned(comparison, texts):

@@ -1,29 +1,14 @@
-"""Score answers without an event loop in the test, and hand judges a scripted caller."""
+"""Score answers without an event loop in the test."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
 
 import pytest
+from scorers_caller import Caller
 
 from pytest_llmops.calls.exchange import Response
 from pytest_llmops.golden.case import Case
-
-
-@dataclass
-class Caller:
-    """Answer each request with what `reply` makes of it, and keep the requests."""
-
-    reply: object = None
-    requests: list = field(default_factory=list)
-
-    async def acall(self, request):
-        self.requests.append(request)
-        made = self.reply(request) if callable(self.reply) else self.reply
-        if isinstance(made, Exception):
-            raise made
-        return Response(text=made, model="judge")
 
 
 @pytest.fixture

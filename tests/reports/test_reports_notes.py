@@ -1,0 +1,114 @@
+"""Each verdict says what it rests on, and what would settle it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from pytest_llmops.reports.notes import note_lines
+from pytest_llmops.reports.page import Page
+from pytest_llmops.runs.comparison import Comparison, MetricComparison
+from pytest_llmops.scorers.score import Metric
+from pytest_llmops.stats.verdict import Verdict
+
+PASSED = MetricComparison(
+    metric=Metric(name="passed", version="1"),
+    verdict=Verdict.INCONCLUSIVE,
+    cases=94,
+    units=94,
+    baseline=0.85,
+    candidate=0.819,
+    change=-0.031,
+    low=-0.102,
+    high=0.038,
+    p=0.04,
+    p_family=0.12,
+    margin=0.05,
+    smallest_seen=0.104,
+    cases_needed=411,
+)
+POWER = (
+    "passed: 94 cases could have shown a drop of 10.4 percentage points or more; "
+    "411 cases would settle whether there is a drop of 5.0 percentage points."
+)
+
+
+def said(compared, family=3):
+    comparison = Comparison(baseline_name="production", alpha=0.05, family=family, tests=())
+    return [(line.text.strip(), line.style) for line in note_lines(compared, comparison, Page(width=400))]
+
+
+def test_inconclusive_says_what_it_could_see_and_what_it_needs():
+    assert said(PASSED) == [(POWER, "yellow")]
+
+
+def test_where_less_is_better_a_rise_is_looked_for():
+    errors = Metric(name="errors", version="1", kind="score", higher_is_better=False, threshold=0.1)
+
+    assert "a rise of 0.104 or more" in said(replace(PASSED, metric=errors))[0][0]
+
+
+def test_suspect_says_why():
+    text = said(replace(PASSED, suspect=True))[0][0]
+
+    assert "down by 3.1 percentage points, where 5.0 percentage points may be lost" in text
+    assert "chance alone does that with p = 0.04 (p = 0.12 after Holm's correction)" in text
+    assert "suspect: alone, without the correction" in text
+
+
+def test_one_metric_needs_no_correction():
+    text = said(replace(PASSED, verdict=Verdict.REGRESSED), family=1)[0][0]
+
+    assert "chance alone does that with p = 0.04." in text
+    assert "Holm" not in text
+
+
+def test_enough_cases_are_not_asked_for_more():
+    lost = replace(
+        PASSED, cases_needed=80, reason="more than 10 % of the baseline's cases are changed or missing"
+    )
+
+    assert said(lost)[0][0].endswith(
+        "10.4 percentage points or more; more than 10 % of the baseline's cases are changed or missing."
+    )
+
+
+@pytest.mark.parametrize("verdict", [Verdict.NO_REGRESSION, Verdict.IMPROVED, Verdict.REGRESSED])
+def test_few_cases_say_first_what_they_could_see(verdict):
+    text = said(replace(PASSED, verdict=verdict, cases=12, units=12))[0][0]
+
+    assert text.startswith("passed: only 12 cases, which could have shown a drop of 10.4 percentage points")
+
+
+def test_too_few_cases():
+    few = replace(PASSED, verdict=Verdict.TOO_FEW, cases=4, units=4)
+
+    assert said(few) == [("passed: too few cases, 4 units of at least 5; the thresholds decide.", "yellow")]
+    assert "no case is paired" in said(replace(few, reason="no case is paired"))[0][0]
+
+
+def test_clusters_are_named():
+    assert "the 94 cases form 20 clusters, which count as one each" in said(replace(PASSED, units=20))[0][0]
+
+
+def test_not_comparable_gives_reason_and_cure():
+    other = replace(
+        PASSED, verdict=Verdict.NOT_COMPARABLE, reason="the test's body has changed; --llmops-rescore helps"
+    )
+
+    assert said(other) == [
+        ("passed: not comparable, the test's body has changed; --llmops-rescore helps.", "yellow")
+    ]
+
+
+@pytest.mark.parametrize("verdict", [Verdict.NO_REGRESSION, Verdict.IMPROVED, Verdict.UNCHANGED])
+def test_good_verdicts_need_no_word(verdict):
+    assert said(replace(PASSED, verdict=verdict)) == []
+
+
+def test_what_is_not_gated_needs_no_word_unless_it_is_not_comparable():
+    score = Metric(name="rouge", version="1", kind="score")
+
+    assert said(replace(PASSED, metric=score)) == []
+    assert said(replace(PASSED, metric=score, verdict=Verdict.NOT_COMPARABLE, reason="x"))[0][1] == "dim"
