@@ -72,22 +72,21 @@ def test_an_unused_session_makes_no_file_opens_no_socket_and_sets_no_variable(tm
 import os, sys, pytest
 seen = []
 def audit(event, arguments):
-    if event.startswith("socket.") or event in {"subprocess.Popen", "os.system", "os.putenv"}:
+    if event.startswith("socket.") or event in {{"subprocess.Popen", "os.system", "os.mkdir"}}:
         seen.append((event, str(arguments)))
     if event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+"):
         seen.append((event, str(arguments)))
 sys.dont_write_bytecode = True
 environment = dict(os.environ)
 sys.addaudithook(audit)
-code = pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:asyncio", "-p", "no:tmpdir",
-                    "--capture=no", "."])
-ours = [event for event in seen if "PYTEST_" not in event[1]]
-assert code == 0
-assert {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")} == {
-    k: v for k, v in environment.items() if not k.startswith("PYTEST_")}
-print("SEEN", ours)
+quiet = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:asyncio", "-p", "no:hypothesispytest"]
+assert pytest.main([*quiet, *{arguments}, "."]) == 0
+changed = {{name for name in os.environ if os.environ[name] != environment.get(name)}} - {{"PYTEST_VERSION"}}
+print("SEEN", seen, changed)
 """
-    assert run(code, tmp_path).splitlines()[-1] == "SEEN []"
+    without = run(code.format(arguments=["-p", "no:llmops"]), tmp_path).splitlines()[-1]
+    assert run(code.format(arguments=[]), tmp_path).splitlines()[-1] == without
+    assert "socket" not in without
     assert sorted(path.name for path in tmp_path.iterdir()) == ["test_plain.py"]
 
 

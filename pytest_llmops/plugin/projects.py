@@ -70,13 +70,14 @@ class Projects:
         """Tell whether tests of `project` are compared: a baseline is named, and one is stored."""
         return self.settings.baseline is not None and self.settings.baseline in project.archive.baselines()
 
-    def opened(self) -> list[Project]:
-        """Return the projects that this process has opened."""
-        return list(self._by_root.values())
-
     def tally(self) -> Tally:
         """Return what all processes of the session spent so far."""
         return sum((project.ledger.tally() for project in self._by_root.values()), Tally())
+
+    def warnings(self) -> list[str]:
+        """Return what went wrong with the cache files of this process."""
+        opened = [project.client for project in self._by_root.values() if "client" in project.__dict__]
+        return [warning for client in opened for warning in client.warnings]
 
     def close(self) -> None:
         """Let go of connections and of the event loop."""

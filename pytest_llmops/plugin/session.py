@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from pytest_llmops.plugin.verdicts import (
 )
 from pytest_llmops.project import Project
 from pytest_llmops.prompts.prompt import Prompt
-from pytest_llmops.reports.page import Line, Style
+from pytest_llmops.reports.page import Line, Page, Style
 from pytest_llmops.reports.terminal import comparison_lines, scores_lines
 from pytest_llmops.runs.compare import Match, compare
 from pytest_llmops.runs.comparison import Comparison
@@ -49,7 +50,7 @@ class Session:
         self._tests: list[GatheredTest] = []
         self._comparison: Comparison | None = None
         self._findings: list[Finding] = []
-        self._told: list[Line] = []
+        self._told: list[tuple[str, Style]] = []
 
     def start(self) -> None:
         """Find a wrong baseline name.
@@ -91,8 +92,9 @@ class Session:
 
     def summarise(self, terminalreporter: Any) -> None:
         """Print the report."""
+        page = Page(width=shutil.get_terminal_size().columns, secrets=known_secrets(os.environ).values())
         terminalreporter.section("llmops")
-        for line in (*self._report(terminalreporter._tw.fullwidth), *self._told):
+        for line in (*self._report(page), *self._remarks(page)):
             terminalreporter.write_line(line.text, **_MARKUP[line.style])
 
     def discard(self) -> None:
@@ -151,17 +153,22 @@ class Session:
             finding = None if self._projects.compares(project) else unsaved_finding(test, reason)
             self._findings += [finding] if finding else []
 
-    def _report(self, width: int) -> list[Line]:
-        tally, secrets = self._projects.tally(), list(known_secrets(os.environ).values())
-        notes = [Line(text=note, style="dim") for test in self._tests for note in test.notes]
+    def _report(self, page: Page) -> Iterator[Line]:
+        tally = self._projects.tally()
         if self._comparison is not None:
-            lines = comparison_lines(self._comparison, tally, width=width, secrets=secrets)
-        else:
-            lines = scores_lines([test.run for test in self._tests], tally, width=width, secrets=secrets)
-        return [*lines, *dict.fromkeys(notes)]
+            return comparison_lines(self._comparison, tally, width=page.width, secrets=page.secrets)
+        runs = [test.run for test in self._tests]
+        return scores_lines(runs, tally, width=page.width, secrets=page.secrets) if runs else iter(())
+
+    def _remarks(self, page: Page) -> Iterator[Line]:
+        notes = [note for test in self._tests for note in test.notes]
+        for note in dict.fromkeys([*notes, *self._projects.warnings()]):
+            yield from page.paragraph(note, "yellow")
+        for text, style in self._told:
+            yield from page.paragraph(text, style)
 
     def _tell(self, text: str, style: Style) -> None:
-        self._told.append(Line(text=text, style=style))
+        self._told.append((text, style))
 
 
 def _stored_prompt(project: Project, header: Header) -> Prompt | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -48,12 +49,24 @@ class Evidence:
 
     @property
     def mde80(self) -> float:
-        """Return the smallest drop that a suite of this size sees 4 times in 5, in score units."""
-        return POWER_FACTOR * self.sd / self.cases**0.5 if self.cases else float("inf")
+        """Return the smallest drop that a suite of this size sees 4 times in 5, in score units.
+
+        Where no case changed there is no spread to reckon with: then it is the drop that the interval leaves
+        open.
+        """
+        if not self.cases:
+            return math.inf
+        return POWER_FACTOR * self.sd / math.sqrt(self.cases) if self.sd else max(0.0, -self.low)
 
     def cases_needed(self, margin: float) -> int:
-        """Return how many cases would see a drop of `margin` 4 times in 5."""
-        return -int(-((POWER_FACTOR * self.sd / margin) ** 2) // 1)
+        """Return how many cases would see a drop of `margin` 4 times in 5.
+
+        Where no case changed, it is how many would rule such a drop out if none changes again: the interval
+        then shrinks with the number of cases.
+        """
+        if self.sd:
+            return math.ceil((POWER_FACTOR * self.sd / margin) ** 2)
+        return math.ceil(self.cases * max(0.0, -self.low) / margin)
 
 
 def decide(evidence: Evidence, *, p_family: float, margin: float, alpha: float) -> Verdict:

@@ -53,7 +53,9 @@ def parse_json(text: str) -> JsonValue:
         ValueError: `text` is not JSON, is nested too deeply, or holds NaN, an infinity or one key twice.
     """
     try:
-        value: JsonValue = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_twin_keys)
+        value: JsonValue = json.loads(
+            text, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_no_twin_keys
+        )
     except RecursionError:
         raise ValueError("nested too deeply") from None
     return value
@@ -77,6 +79,13 @@ def _key(key: object) -> str:
     if isinstance(key, str):
         return key
     raise MisuseError(f"The key {key!r} is not text; JSON keys are.")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(f"{digits} is larger than any number that can be held")
+    return number
 
 
 def _no_constant(name: str) -> JsonValue:

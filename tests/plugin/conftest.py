@@ -7,9 +7,19 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import genai_prices  # noqa: F401 - kept loaded, since a run inside the tests unloads what it imported
+import jinja2  # noqa: F401
+import numpy as np  # noqa: F401
 import pytest
+import scipy.special
+import scipy.stats  # noqa: F401
+import tabulate  # noqa: F401
+import yaml  # noqa: F401
 
 CALLS = "calls.txt"
+
+QUIET = ("-p", "no:hypothesispytest", "-p", "no:asyncio")
+"""Plugins of the outer run that the inner ones do not need."""
 
 CONFTEST = '''
 import os
@@ -83,7 +93,8 @@ class Suite:
         (self.root / "test_items.py").write_text(text)
 
     def run(self, *arguments: str) -> pytest.RunResult:
-        return self.pytester.runpytest_subprocess(*self.workers, "-p", "no:randomly", *arguments)
+        # In this process, which has imported everything already; the workers of -n2 are processes anyway.
+        return self.pytester.runpytest_inprocess(*self.workers, *QUIET, *arguments)
 
     @property
     def calls(self) -> list[str]:

@@ -229,8 +229,8 @@ def test_one_lost_call_in_twenty_is_skipped_and_not_saved(suite: Any) -> None:
     result.assert_outcomes(passed=19, skipped=1)
     result.stdout.fnmatch_lines(
         [
-            "*SKIPPED*not measured: status 401: no (request id req-4)*",
             "*not saved as production*1 of 20 cases*",
+            "*SKIPPED*not measured: status 401: no (request id req-4)*",
         ]
     )
     assert suite.stored() == before
