@@ -31,6 +31,8 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
     length: int | None = None
     """A false Content-Length."""
+    raw: bytes | None = None
+    """Bytes in place of all of HTTP."""
 
     def payload(self) -> bytes:
         if isinstance(self.body, bytes):
@@ -182,6 +184,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def _send(self, reply: Reply) -> None:
+        if reply.raw is not None:
+            self.wfile.write(reply.raw)
+            self.close_connection = True
+            return
         data = reply.payload()
         headers = {
             "content-type": "application/json",

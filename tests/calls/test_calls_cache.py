@@ -205,6 +205,14 @@ def test_many_processes_lose_nothing(path: Path) -> None:
     cache.close()
 
 
+def test_the_file_is_kept_in_wal_mode(path: Path) -> None:
+    put(path, "k")
+    connection = sqlite3.connect(path)
+
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
+
+
 def test_what_was_put_outlives_a_killed_process(path: Path) -> None:
     code = WRITER.replace("cache.close()", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     subprocess.run([sys.executable, "-c", code, str(path), "w", "20"], check=False)

@@ -361,6 +361,39 @@ def test_a_follower_takes_over_a_cancelled_call(desk: Desk) -> None:
     assert isinstance(third, asyncio.CancelledError)
 
 
+def test_a_follower_cancelled_with_its_leader_asks_nothing(desk: Desk) -> None:
+    gate = Gate()
+    client = desk.client(gate)
+
+    async def work() -> list[Any]:
+        tasks = [asyncio.create_task(client.acall(request())) for _ in range(2)]
+        await until(lambda: gate.inside == 1)
+        for task in tasks:
+            task.cancel()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert [type(each) for each in run(client, work)] == [asyncio.CancelledError] * 2
+    assert gate.asked == ["hello"]
+
+
+def test_an_answer_that_came_just_before_the_claim_is_used(desk: Desk) -> None:
+    class LateLedger(Ledger):
+        """Claim just after another process has put its answer and released its claim."""
+
+        def claim(self, key: str) -> bool:
+            other = Cache(desk.path, session="s")
+            other.put(key, Response(text="theirs", model="m"))
+            other.close()
+            return super().claim(key)
+
+    model = ScriptedProvider("mine")
+    ledger = LateLedger(desk.path, session="s")
+    client = Client(cache=Cache(desk.path, session="s"), ledger=ledger, provider_of=lambda name: model)
+
+    assert ask(client, request()) == ["theirs"]
+    assert model.calls == 0
+
+
 def test_an_answer_is_on_disk_before_it_is_given(desk: Desk) -> None:
     client = desk.client(ScriptedProvider("x"))
 

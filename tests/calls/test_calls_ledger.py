@@ -6,6 +6,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,23 @@ def test_a_claim_of_a_killed_process_is_taken_over(ledger: Ledger, path: Path) -
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
         assert ledger.claim("k")
     assert not Ledger(path, session="t").claim("k")
+
+
+@on_linux
+def test_of_many_that_see_the_dead_owner_one_takes_over(path: Path) -> None:
+    keys = [str(number) for number in range(200)]
+    with claimer(path, *keys) as child:
+        child.kill()
+    ledgers = [Ledger(path, session="s") for _ in range(4)]
+
+    def take(ledger: Ledger) -> list[str]:
+        return [key for key in keys if ledger.claim(key)]
+
+    with ThreadPoolExecutor(4) as threads:
+        taken = [key for part in threads.map(take, ledgers) for key in part]
+    for ledger in ledgers:
+        ledger.close()
+    assert sorted(taken) == sorted(keys)
 
 
 @on_linux

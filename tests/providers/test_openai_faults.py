@@ -70,6 +70,12 @@ FAULTS: dict[str, tuple[Scripted, type[CallError], str | None]] = {
         TransientCallError,
         None,
     ),
+    "tool calls of a number": (
+        body({"choices": [{"message": {"content": None, "tool_calls": 5}}]}),
+        TransientCallError,
+        None,
+    ),
+    "no HTTP": (Reply(raw=b"SSH-2.0-OpenSSH\r\n\r\n"), TransientCallError, None),
     "dropped connection": (DROP, TransientCallError, None),
     "shorter than announced": (
         Reply(body=GOOD, headers=HEADERS, length=len(GOOD) + 9),
@@ -89,7 +95,7 @@ FAULTS: dict[str, tuple[Scripted, type[CallError], str | None]] = {
     "null content": (answer(None), BadAnswerError, "empty"),
 }
 
-WITHOUT_HEADERS = {"dropped connection", "shorter than announced", "broken compression"}
+WITHOUT_HEADERS = {"no HTTP", "dropped connection", "shorter than announced", "broken compression"}
 """Faults in which no answer, and so no request id, arrives."""
 
 
