@@ -226,8 +226,9 @@ def test_aliases_and_prompts_are_listed(refs: Refs) -> None:
         lambda text: text.replace('"me"', '"you"'),
         lambda text: text.replace("production", "canary"),
         lambda text: "[" * 100_000,
+        lambda text: text.replace('"when":', '"when":1e999,"x":'),
     ],
-    ids=["cut", "empty", "list", "target", "mover", "ref", "deep"],
+    ids=["cut", "empty", "list", "target", "mover", "ref", "deep", "infinite"],
 )
 def test_a_damaged_move_is_named(refs: Refs, damage) -> None:
     first = move(refs, ONE)
