@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 import socket
 from email.utils import formatdate
@@ -14,6 +15,7 @@ from pytest_llmops.calls.cache import Cache
 from pytest_llmops.calls.client import Client
 from pytest_llmops.calls.exchange import Request, plain_messages
 from pytest_llmops.calls.ledger import Ledger
+from pytest_llmops.calls.prefetch import LoopThread, Prefetch
 from pytest_llmops.errors import BadAnswerError, CallError, FatalCallError, TransientCallError
 from pytest_llmops.providers.openai import OpenAIProvider
 
@@ -165,6 +167,44 @@ def test_a_silent_server_is_left(endpoint: Endpoint) -> None:
     endpoint.script(HANG)
 
     assert type(fault(endpoint, timeout=0.2)) is TransientCallError
+
+
+def hanging_client(endpoint: Endpoint, tmp_path: Path, deadline: float) -> Client:
+    endpoint.otherwise = HANG
+    return Client(
+        cache=Cache(tmp_path / "cache.sqlite", session="s"),
+        ledger=Ledger(tmp_path / "cache.sqlite", session="s"),
+        provider_of=lambda name: OpenAIProvider(base_url=endpoint.base_url, api_key=KEY),
+        deadline=deadline,
+    )
+
+
+def test_a_silent_server_is_left_at_the_deadline(endpoint: Endpoint, tmp_path: Path) -> None:
+    client = hanging_client(endpoint, tmp_path, deadline=0.3)
+
+    async def main() -> None:
+        try:
+            await client.acall(ASKED)
+        finally:
+            await client.aclose()
+
+    with pytest.raises(TransientCallError, match="Given up after 1 attempt"):
+        asyncio.run(main())
+
+
+def test_stopping_in_the_midst_of_calls_leaves_nothing_open(endpoint: Endpoint, tmp_path: Path) -> None:
+    client, loop = hanging_client(endpoint, tmp_path, deadline=120.0), LoopThread()
+    ahead = Prefetch(loop, [lambda: client.acall(ASKED)], ahead=1)
+    endpoint.wait_for(1)
+    ahead.stop()
+    loop.run(client.aclose())
+    loop.close()
+    # Warnings about what is left open come when it is collected, and are errors here.
+    gc.collect()
+
+    other = Ledger(tmp_path / "cache.sqlite", session="t")
+    assert other.claim(client.digest(ASKED))
+    other.close()
 
 
 def test_a_closed_port_is_a_passing_fault() -> None:
