@@ -162,13 +162,12 @@ class Client:
             response = self._known(key)
             if response is None:
                 async with self._slot(request.provider):
-                    response = await self._called(request)
-                self._cache.put(key, response)
+                    response = await self._called(key, request)
         finally:
             self._ledger.release(key)
         return response
 
-    async def _called(self, request: Request) -> Response:
+    async def _called(self, key: str, request: Request) -> Response:
         provider = self._provider(request.provider)
         attempts = 0
 
@@ -186,6 +185,8 @@ class Client:
             seconds = time.monotonic() - start
             self._ledger.record(Tally(calls=attempts, failed=1, unpriced=int(unpriced), seconds=seconds))
             raise
+        # Kept before anything else is done with it: it is paid.
+        self._cache.put(key, response)
         price = cost(request.provider, request.model, response.usage)
         self._ledger.record(
             Tally(
