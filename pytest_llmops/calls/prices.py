@@ -19,5 +19,5 @@ def cost(provider: str, model: str, usage: Usage) -> float | None:
     counted = genai_prices.Usage(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)
     try:
         return float(genai_prices.calc_price(counted, model, provider_id=provider).total_price)
-    except LookupError:
+    except (LookupError, ValueError):
         return None

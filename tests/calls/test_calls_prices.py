@@ -35,6 +35,7 @@ def test_the_embedded_model_is_free_whatever_is_known() -> None:
         ("openai", "no-such-model", USED),
         ("openai", "gpt-5-mini", Usage()),
         ("openai", "gpt-5-mini", Usage(input_tokens=5)),
+        ("openai", "gpt-5-mini", Usage(input_tokens=-5, output_tokens=5)),
     ],
 )
 def test_what_is_unknown_is_none_and_not_zero(provider: str, model: str, usage: Usage) -> None:
