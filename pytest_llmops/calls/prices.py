@@ -16,8 +16,8 @@ def cost(provider: str, model: str, usage: Usage) -> float | None:
         return None
     import genai_prices
 
-    counted = genai_prices.Usage(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)
     try:
+        counted = genai_prices.Usage(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)
         return float(genai_prices.calc_price(counted, model, provider_id=provider).total_price)
     except (LookupError, ValueError):
         return None
