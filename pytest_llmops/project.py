@@ -19,6 +19,7 @@ from pytest_llmops.prompts.prompt import Prompt
 from pytest_llmops.prompts.registry import Registry
 from pytest_llmops.runs.archive import Archive
 from pytest_llmops.settings import Settings
+from pytest_llmops.store.folder import HOME
 from pytest_llmops.store.objects import Objects
 from pytest_llmops.store.refs import Refs
 
@@ -164,15 +165,15 @@ class Project:
 
     @property
     def _calls_file(self) -> Path:
-        return (self._scratch or self.root / ".llmops" / "local") / "cache.sqlite"
+        return (self._scratch or self.root / HOME / "local") / "cache.sqlite"
 
     @cached_property
     def _objects(self) -> Objects:
-        return Objects(self.root / ".llmops")
+        return Objects(self.root / HOME)
 
     @cached_property
     def _refs(self) -> Refs:
-        return Refs(self.root / ".llmops")
+        return Refs(self.root / HOME)
 
     def _stored(self, digest: str) -> Response | None:
         if self.settings.cache in ("refresh", "off"):
@@ -183,7 +184,8 @@ class Project:
         if name == "openai":
             from pytest_llmops.providers.openai import OpenAIProvider
 
-            return OpenAIProvider()
+            # Half of what a call may take, so that a silent server is asked twice.
+            return OpenAIProvider(timeout=self.settings.deadline / 2)
         if name == "local":
             from pytest_llmops.providers.local import LocalProvider
 

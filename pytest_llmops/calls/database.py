@@ -8,6 +8,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from pytest_llmops.errors import MisuseError
+from pytest_llmops.store.folder import make_local
+
 VERSION = 1
 """Kept in `user_version`: raised when a table or the stored form of an answer changes."""
 
@@ -54,7 +57,7 @@ class Database:
             return connection.execute(query, values).fetchall() if connection else []
         except sqlite3.ProgrammingError:
             raise
-        except (sqlite3.DatabaseError, OSError) as error:
+        except (sqlite3.DatabaseError, OSError, MisuseError) as error:
             return self._in_memory(error).execute(query, values).fetchall()
 
     def change(self, statement: str, *values: object) -> int:
@@ -68,7 +71,7 @@ class Database:
             return _run(self._connection or self._made(), statement, rows)
         except sqlite3.ProgrammingError:
             raise
-        except (sqlite3.DatabaseError, OSError) as error:
+        except (sqlite3.DatabaseError, OSError, MisuseError) as error:
             return _run(self._in_memory(error), statement, rows)
 
     def warn(self, message: str) -> None:
@@ -86,8 +89,7 @@ class Database:
         return self._made() if self._path.exists() else None
 
     def _made(self) -> sqlite3.Connection:
-        # Answers may hold private data: the folder is for its owner alone.
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_local(self._path.parent)
         own = self._path.with_stem(f"{self._path.stem}-{VERSION}")
         self._connection = _opened(self._path) or _opened(own)
         if self._connection is None:

@@ -28,6 +28,8 @@ class Retry:
     """The first wait; each further one is twice as long."""
     cap: float = 8.0
     """The longest wait, unless the provider asks for more."""
+    attempts: int = 8
+    """Most attempts: a server that is not there fails in half a minute, not at the deadline."""
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
     clock: Callable[[], float] = time.monotonic
 
@@ -35,7 +37,8 @@ class Retry:
         """Return what `call` gives.
 
         Raises:
-            TransientCallError: the deadline has passed, or the next attempt would come after it.
+            TransientCallError: the deadline has passed, the next attempt would come after it, or all attempts
+                have failed.
             CallError: whatever `call` raises that asking again cannot help.
         """
         start = self.clock()
@@ -50,7 +53,7 @@ class Retry:
                 self._give_up(TransientCallError("No answer came in time."), attempt, start)
             except TransientCallError as error:
                 wait = self.wait(attempt, error.retry_after)
-                if self.clock() - start + wait >= self.deadline:
+                if attempt == self.attempts or self.clock() - start + wait >= self.deadline:
                     self._give_up(error, attempt, start)
             await self.sleep(wait)
         raise AssertionError("unreachable")

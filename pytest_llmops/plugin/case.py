@@ -13,8 +13,11 @@ from pytest_llmops.prompts.prompt import Prompt
 from pytest_llmops.runs.answer import parse_answer
 from pytest_llmops.store.canonical import JsonValue
 
+SHOWN = 80
+"""Characters of the answer that the case shows of itself."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class LlmCase:
     """Be one golden case with the model's answer to it."""
 
@@ -23,6 +26,11 @@ class LlmCase:
     prompt: Prompt
     request: Request
     answer: Response | BadAnswerError
+
+    def __repr__(self) -> str:
+        # pytest shows it in every traceback: short, and with control characters escaped.
+        answer = str(self.answer) if isinstance(self.answer, BadAnswerError) else self.answer.text
+        return f"<llm_case {self.id!r}: {answer[:SHOWN]!r}>"
 
     @property
     def id(self) -> str:

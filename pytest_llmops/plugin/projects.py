@@ -71,8 +71,12 @@ class Projects:
         return self.settings.baseline is not None and self.settings.baseline in project.archive.baselines()
 
     def tally(self) -> Tally:
-        """Return what all processes of the session spent so far."""
-        return sum((project.ledger.tally() for project in self._by_root.values()), Tally())
+        """Return what all processes of the session spent so far, and let go of the ledgers."""
+        tallies = []
+        for project in self._by_root.values():
+            tallies.append(project.ledger.tally())
+            project.ledger.close()
+        return sum(tallies, Tally())
 
     def warnings(self) -> list[str]:
         """Return what went wrong with the cache files of this process."""

@@ -72,6 +72,9 @@ class Session:
         """Compare and save what the tests measured, and fail what regressed."""
         self._tests = gather(notes)
         try:
+            # Under xdist this process has opened none so far, and the summary adds up over all.
+            for test in self._tests:
+                self._projects.at(test.root)
             self._compare()
             self._save()
         except MisuseError as error:

@@ -43,7 +43,7 @@ def mover(*, losses: int, gains: int, cases: int, alpha: float) -> Interval:
     below = _added(rise - rise_low, drop_high - drop, lean)
     above = _added(rise_high - rise, drop - drop_low, lean)
     change = (gains - losses) / cases
-    return Interval(max(-1.0, change - below), min(1.0, change + above))
+    return Interval(change - below, change + above)
 
 
 def guarded_t(totals: Sequence[float], sizes: Sequence[int], *, span: float, alpha: float) -> Interval:

@@ -7,6 +7,9 @@ from pathlib import Path
 from pytest_llmops.errors import DamagedError, MisuseError
 from pytest_llmops.store.atomic import write_new
 
+HOME = ".llmops"
+"""Name of the folder in a project root."""
+
 README = """\
 # .llmops
 
@@ -38,6 +41,18 @@ def make_folder(root: Path) -> None:
     if not (root / ".gitignore").exists():
         write_new(root / "README.md", README)
         write_new(root / ".gitignore", GITIGNORE)
+
+
+def make_local(folder: Path) -> None:
+    """Make `folder`, for its owner alone: answers may hold private data; in `.llmops` make that first.
+
+    Raises:
+        MisuseError: `.llmops` cannot be written.
+        OSError: `folder` cannot be made.
+    """
+    if folder.parent.name == HOME:
+        make_folder(folder.parent)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def inside(root: Path, *parts: str) -> Path:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pytest_llmops.errors import MisuseError
+from pytest_llmops.store.folder import make_local
 
 PATIENCE = 30.0
 """Seconds that a process waits for the others."""
@@ -24,7 +25,7 @@ def locked(path: Path) -> Iterator[None]:
     import sqlite3
 
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_local(path.parent)
         connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
     except (OSError, sqlite3.Error) as error:
         raise MisuseError(f"{path} cannot be locked: {error}.") from None

@@ -57,10 +57,18 @@ def test_a_good_call_is_made_once() -> None:
 def test_waits_double_up_to_the_cap() -> None:
     clock, call = Clock(), Call(*[busy()] * 8)
 
-    assert asyncio.run(clock.retry().run(call)) == "answer"
+    assert asyncio.run(clock.retry(attempts=9).run(call)) == "answer"
     assert call.attempts == 9
     for wait, whole in zip(clock.waits, [0.5, 1, 2, 4, 8, 8, 8, 8], strict=True):
         assert whole / 2 <= wait <= whole
+
+
+def test_a_server_that_is_not_there_is_given_up_long_before_the_deadline() -> None:
+    clock, call = Clock(), Call(*[busy()] * 100)
+
+    with pytest.raises(TransientCallError, match="Given up after 8 attempts"):
+        asyncio.run(clock.retry(deadline=120.0).run(call))
+    assert clock.now <= 32
 
 
 def test_waits_differ_between_calls() -> None:

@@ -49,9 +49,9 @@ def test_forty_cases_agree_with_brute_enumeration(losses, gains):
     assert found == pytest.approx(brute_p(losses, gains, 40), abs=5e-5)
 
 
-@pytest.mark.parametrize(("losses", "gains"), [(30, 15), (400, 350), (1200, 700)])
+@pytest.mark.parametrize(("losses", "gains"), [(30, 15), (1_600, 1_500), (3_100, 2_900)])
 def test_leaving_out_unlikely_counts_of_flips_changes_nothing(losses, gains):
-    cases, flips = 2_000, losses + gains
+    cases, flips = 6_000, losses + gains
     low, high = binomtest(flips, cases).proportion_ci(confidence_level=1 - GAMMA, method="exact")
     counts = np.arange(1, cases + 1)
     needed = np.ceil((counts + (losses - gains) * np.sqrt(counts / flips)) / 2 - 1e-9)

@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,40 @@ def test_write_new_works_without_hard_links(tmp_path: Path, monkeypatch: pytest.
     assert not write_new(tmp_path / "file", "second")
     assert (tmp_path / "file").read_text() == "first"
     assert names(tmp_path) == ["file"]
+
+
+def test_a_failure_without_hard_links_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    def fail_second(handle: int) -> None:
+        calls.append(handle)
+        if len(calls) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    calls: list[int] = []
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(os, "fsync", fail_second)
+    with pytest.raises(MisuseError, match=r"file cannot be written: No space left on device\."):
+        write_new(tmp_path / "file", "text")
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("write", [write_text, write_new])
+def test_a_file_gets_its_name_once_its_bytes_are_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[Path, str], object]
+) -> None:
+    def record(handle: int) -> None:
+        synced.append((stat.S_ISDIR(os.fstat(handle).st_mode), os.fstat(handle).st_size, path.exists()))
+        fsync(handle)
+
+    path = tmp_path / "file"
+    synced: list[tuple[bool, int, bool]] = []
+    fsync = os.fsync
+    monkeypatch.setattr(os, "fsync", record)
+    write(path, "x" * 5000)
+    assert synced[0] == (False, 5000, False)
+    assert [(folder, named) for folder, _, named in synced[1:]] == [(True, True)]
 
 
 def test_of_racing_processes_one_writes_each_file_whole(tmp_path: Path) -> None:

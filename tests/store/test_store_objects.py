@@ -53,6 +53,13 @@ def test_a_changed_readme_stays(objects: Objects) -> None:
     assert (objects.root / ".gitignore").read_text() == "local/\nmore\n"
 
 
+def test_a_deleted_readme_stays_deleted(objects: Objects) -> None:
+    put(objects, "x")
+    (objects.root / "README.md").unlink()
+    put(objects, "y")
+    assert not (objects.root / "README.md").exists()
+
+
 def test_an_object_is_written_once(objects: Objects) -> None:
     objects.put("runs", "a" * 64, "first", suffix=".json")
     objects.put("runs", "a" * 64, "second", suffix=".json")
