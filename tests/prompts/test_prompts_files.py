@@ -124,6 +124,10 @@ def test_a_schema_keeps_its_own_name_and_takes_one_that_the_api_allows(tmp_path:
     prompt = read(tmp_path, text)
     assert prompt.response_format is not None
     assert prompt.response_format["json_schema"] == {"name": "reply", "strict": True, "schema": {}}
+    text = f"{MESSAGE}responseFormat: json_schema\njsonSchema: {{schema: {{}}, strict: false}}"
+    prompt = read(tmp_path, text)
+    assert prompt.response_format is not None
+    assert prompt.response_format["json_schema"] == {"name": "triage", "strict": False, "schema": {}}
     # A schema of an object with a property called `schema` is no wrapper.
     text = f"{MESSAGE}responseFormat: json_schema\njsonSchema: {{type: object, schema: {{}}}}"
     prompt = read(tmp_path, text, "triage.v2.prompt.yml")

@@ -176,6 +176,16 @@ def test_settling_follows_both_tips(refs: Refs) -> None:
         refs.settle(PRODUCTION, TWO, who="me")
 
 
+def test_moves_of_parallel_branches_stand_in_the_order_of_time(refs: Refs) -> None:
+    others = [Refs(refs.root.parent / str(number) / ".llmops") for number in range(5)]
+    for number, other in enumerate(others):
+        other.move(PRODUCTION, ONE, who="me", when=WHEN - timedelta(hours=number))
+        shutil.copytree(other.root, refs.root, dirs_exist_ok=True)
+    times = [entry.when for entry in refs.log(PRODUCTION)]
+    assert times == sorted(times)
+    assert [entry.when for entry in refs.tips(PRODUCTION)] == times
+
+
 def test_two_branches_that_agree_are_no_fork(refs: Refs) -> None:
     move(refs, ONE)
     other = Refs(refs.root.parent / "other" / ".llmops")
