@@ -73,10 +73,9 @@ def read_yaml(path: Path) -> YamlFile:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         return _Builder(path, yaml.parse(text, Loader=loader)).document()
+    # The parser has no other error left, once the characters are known to be right.
     except yaml.MarkedYAMLError as error:
         raise MisuseError(_not_yaml(path, error)) from None
-    except yaml.YAMLError as error:
-        raise MisuseError(f"{path}: this is not YAML: {error}.") from None
 
 
 def _not_yaml(path: Path, error: MarkedYAMLError) -> str:

@@ -128,3 +128,20 @@ def test_without_git_s_knowledge_the_mover_is_the_user(
     monkeypatch.setenv("PATH", "")
     identity.cache_clear()
     assert identity(repository) == "somebody"
+
+
+def test_a_git_that_does_not_start_is_no_git(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (repository / "git").write_bytes(b"\x7fno program")
+    (repository / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", str(repository))
+    monkeypatch.setenv("LOGNAME", "somebody")
+    assert identity(repository) == "somebody"
+
+
+def test_a_user_without_a_name_is_unknown(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nameless() -> str:
+        raise KeyError("getpwuid(): uid not found: 4711")
+
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr("getpass.getuser", nameless)
+    assert identity(repository) == "unknown"

@@ -144,6 +144,13 @@ def test_an_unknown_object_is_told_from_a_damaged_one(objects: Objects) -> None:
     assert type(caught.value) is MisuseError
 
 
+@pytest.mark.parametrize("digest", ["", "abcdef", "A" * 64, "../" + "a" * 61])
+def test_objects_have_whole_digests(objects: Objects, digest: str) -> None:
+    with pytest.raises(MisuseError, match="is not a digest of 64 hex digits"):
+        objects.put("runs", digest, "x", suffix=".jsonl")
+    assert not objects.root.exists()
+
+
 @pytest.mark.parametrize("folder", ["..", "../other", "runs/../../x", "/etc"])
 def test_nothing_outside_the_folder_is_written(objects: Objects, folder: str) -> None:
     with pytest.raises(MisuseError, match="leads out of"):

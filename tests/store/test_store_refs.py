@@ -330,6 +330,15 @@ def test_a_lock_that_is_no_lock_is_named(refs: Refs) -> None:
         move(refs, ONE)
 
 
+def test_a_file_in_place_of_the_local_folder_is_named(refs: Refs) -> None:
+    move(refs, ONE)
+    shutil.rmtree(refs.root / "local")
+    (refs.root / "local").write_text("x")
+    with pytest.raises(MisuseError, match=r"refs\.lock cannot be locked: "):
+        move(refs, TWO)
+    assert refs.current(PRODUCTION) == ONE
+
+
 COPIES, DIGESTS = st.sampled_from([0, 1]), st.sampled_from([ONE, TWO, THREE])
 
 
