@@ -129,14 +129,20 @@ class Project:
         """
         return self._find("schema", name, near, "schemas", ("",))
 
-    def model_of(self, prompt: Prompt, marked: str | None) -> str:
+    def model_of(self, prompt: Prompt, marked: str | None, *, overridden: bool = True) -> str:
         """Return the `provider:model` that answers: option, marker, prompt, settings, what is there.
+
+        Args:
+            prompt: what is asked.
+            marked: the model that the test's marker names.
+            overridden: obey the option, which is for this run only.
 
         Raises:
             MisuseError: no model is named, and none can be taken for granted.
         """
-        settings = self.settings
-        named = settings.model or marked or prompt.model or settings.default_model
+        override = self.settings.model
+        usual = marked or prompt.model or self.settings.default_model
+        named = (override or usual) if overridden else (usual or override)
         if named:
             return named if ":" in named else f"openai:{named}"
         if os.environ.get("OPENAI_API_KEY"):

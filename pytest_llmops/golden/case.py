@@ -26,8 +26,8 @@ class Case:
 
     @property
     def digest(self) -> str:
-        """Return the row digest: it changes when anything a score depends on changes, so not with tags."""
-        return digest({"inputs": self.inputs, "expected": self.expected, "cluster": self.cluster})
+        """Return the row digest: of what is asked and what is expected, so not of tags or cluster."""
+        return digest({"inputs": self.inputs, "expected": self.expected})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

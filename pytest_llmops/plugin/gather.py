@@ -26,8 +26,8 @@ class GatheredTest:
     notes: tuple[str, ...] = ()
     results: dict[tuple[str, int], CaseResult] = field(default_factory=dict)
     """By case id and repeat; the last one of a rerun counts."""
-    excused: dict[str, list[str]] = field(default_factory=dict)
-    """Node ids of misses that were left to the comparison, by metric."""
+    excused: dict[tuple[str, int], list[str]] = field(default_factory=dict)
+    """Metrics whose misses were left to the comparison, by case id and repeat."""
     failed: int = 0
     """Reports that failed, whatever the reason."""
 
@@ -41,6 +41,14 @@ class GatheredTest:
     def unmeasured(self) -> list[CaseResult]:
         """Return the results lost to faults of a provider or a judge."""
         return [result for result in self.results.values() if result.status == "unmeasured"]
+
+    def excused_from(self, metric: str | None = None) -> list[str]:
+        """Return the node ids of the excused misses, of one metric or of all."""
+        return [
+            self.results[place].nodeid
+            for place, metrics in sorted(self.excused.items())
+            if metrics and (metric is None or metric in metrics)
+        ]
 
     def incomplete(self) -> str:
         """Return why the test does not count as complete; "" where it does."""
@@ -87,5 +95,4 @@ def _take_in(test: GatheredTest, note: Mapping[str, Any], *, failed: bool) -> No
     if "result" in note:
         result = CaseResult.from_json(note["result"])
         test.results[result.case_id, result.repeat] = result
-        for metric in note.get("excused", ()):
-            test.excused.setdefault(metric, []).append(result.nodeid)
+        test.excused[result.case_id, result.repeat] = note.get("excused", [])

@@ -51,7 +51,9 @@ def read_spec(definition: pytest.Item, mark: pytest.Mark, project: Project) -> E
     prompt = project.prompt(_text(mark, "prompt", arguments["prompt"]), near)
     golden = project.golden_set(_text(mark, "golden", arguments["golden"]), near)
     model = project.model_of(prompt, arguments["model"])
-    scorers = tuple(_scorers(definition, project, near, model))
+    # A model upgrade by option must not change the judge with it: then nothing would be comparable.
+    judge = project.settings.judge_model or project.model_of(prompt, arguments["model"], overridden=False)
+    scorers = tuple(_scorers(definition, project, near, _Models(answers=model, judges=judge)))
     body = body_metric(definition)
     spec = EvalSpec(
         project=project,
@@ -124,14 +126,20 @@ def _guess(name: str, known: Mapping[str, object]) -> str:
     return "" if guess.startswith("Known") else f"{guess} "
 
 
-def _scorers(definition: pytest.Item, project: Project, near: Path, model: str) -> list[Scorer]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Models:
+    answers: str
+    judges: str
+
+
+def _scorers(definition: pytest.Item, project: Project, near: Path, models: _Models) -> list[Scorer]:
     makers = {"llm_schema": _schema_scorer, "llm_metric": _metric_scorer, "llm_judge": _judge_scorer}
     # iter_markers gives the marker nearest to the function first; people read them from the top.
     marks = [mark for mark in definition.iter_markers() if mark.name in makers]
-    return [makers[mark.name](mark, project, near, model) for mark in reversed(marks)]
+    return [makers[mark.name](mark, project, near, models) for mark in reversed(marks)]
 
 
-def _schema_scorer(mark: pytest.Mark, project: Project, near: Path, model: str) -> Scorer:  # noqa: ARG001
+def _schema_scorer(mark: pytest.Mark, project: Project, near: Path, models: _Models) -> Scorer:  # noqa: ARG001
     from pytest_llmops.scorers.schema import SchemaScorer, read_schema
 
     arguments = _bound(mark, _llm_schema)
@@ -147,7 +155,7 @@ def _schema_scorer(mark: pytest.Mark, project: Project, near: Path, model: str) 
     )
 
 
-def _metric_scorer(mark: pytest.Mark, project: Project, near: Path, model: str) -> Scorer:  # noqa: ARG001
+def _metric_scorer(mark: pytest.Mark, project: Project, near: Path, models: _Models) -> Scorer:  # noqa: ARG001
     from pytest_llmops.scorers.spent import SPENT, spent_scorer
     from pytest_llmops.scorers.text import text_scorer
 
@@ -163,7 +171,7 @@ def _metric_scorer(mark: pytest.Mark, project: Project, near: Path, model: str) 
     if kind in SPENT:
         return spent_scorer(
             kind,
-            model=model,
+            model=models.answers,
             name=arguments["name"],
             threshold=arguments["threshold"],
             required=bool(arguments["required"]),
@@ -173,12 +181,12 @@ def _metric_scorer(mark: pytest.Mark, project: Project, near: Path, model: str) 
     return text_scorer(kind, **arguments)
 
 
-def _judge_scorer(mark: pytest.Mark, project: Project, near: Path, model: str) -> Scorer:  # noqa: ARG001
+def _judge_scorer(mark: pytest.Mark, project: Project, near: Path, models: _Models) -> Scorer:  # noqa: ARG001
     from pytest_llmops.scorers.judge import RubricJudge
 
     arguments = _bound(mark, _llm_judge)
-    judge_model = arguments.pop("model") or project.settings.judge_model or model
-    return RubricJudge(_text(mark, "criteria", arguments.pop("criteria")), model=judge_model, **arguments)
+    judge = arguments.pop("model") or models.judges
+    return RubricJudge(_text(mark, "criteria", arguments.pop("criteria")), model=judge, **arguments)
 
 
 def _cases(mark: pytest.Mark, golden: GoldenSet, arguments: Mapping[str, Any]) -> tuple[Case, ...]:

@@ -43,7 +43,7 @@ class Recorder:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
         """Ask ahead for the answers of the coming items."""
-        if not session.config.option.collectonly:
+        if _will_run(session):
             self._look_ahead(session.items)
         try:
             return (yield)
@@ -150,6 +150,14 @@ class Recorder:
             report.outcome = "skipped"
             report.wasxfail = f"missed {', '.join(missed)}; {judge}"
             note["excused"] = missed
+
+
+def _will_run(session: pytest.Session) -> bool:
+    """Tell whether pytest is about to run the items; else nothing may be asked, and nothing spent."""
+    option = session.config.option
+    if option.collectonly or getattr(option, "setupplan", False):
+        return False
+    return not session.testsfailed or option.continue_on_collection_errors
 
 
 async def _measure(test: EvalTest, slot: CaseSlot) -> tuple[Request, Measured]:

@@ -107,9 +107,6 @@ class Session:
 
     def _compare(self) -> None:
         name = self._settings.baseline
-        self._findings += [
-            finding for test in self._tests if (finding := unmeasured_finding(test, self._settings))
-        ]
         if name is None:
             return
         matched = [(test, match) for test in self._tests if (match := self._match(test, name))]
@@ -121,6 +118,9 @@ class Session:
             margins=self._settings.margin,
             alpha=self._settings.alpha,
         )
+        self._findings += [
+            finding for test, _ in matched if (finding := unmeasured_finding(test, self._settings))
+        ]
         for (test, _), compared in zip(matched, self._comparison.tests, strict=True):
             self._findings += comparison_findings(test, compared, self._comparison, self._settings)
 

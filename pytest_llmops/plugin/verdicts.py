@@ -28,7 +28,7 @@ class Finding:
 
     test: GatheredTest
     name: str
-    """What stands in `llmops[…]`: a metric, `unmeasured` or `not saved`."""
+    """What stands in `llmops[…]`: a metric, `unmeasured` or `unsaved`."""
     headline: str
     details: tuple[str, ...] = ()
     newly_failing: tuple[str, ...] = ()
@@ -72,7 +72,7 @@ def comparison_findings(
             continue
         if metric.verdict is Verdict.REGRESSED:
             yield _regression(test, metric, sentence, comparison.baseline_name)
-        elif metric.verdict in _UNCOVERED and test.excused.get(name):
+        elif metric.verdict in _UNCOVERED and test.excused_from(name):
             yield _uncovered(test, name, f"{metric.verdict}, so its misses count one by one")
         elif strict:
             yield Finding(test=test, name=name, headline=f"{sentence} (--llmops-strict)")
@@ -80,12 +80,12 @@ def comparison_findings(
 
 def unsaved_finding(test: GatheredTest, reason: str) -> Finding | None:
     """Return a finding where misses were left to a run that then could not be stored."""
-    missed = sorted({nodeid for nodeids in test.excused.values() for nodeid in nodeids})
+    missed = test.excused_from()
     if not missed:
         return None
     return Finding(
         test=test,
-        name="not saved",
+        name="unsaved",
         headline=f"{_cases(len(missed))} missed, and the run was not saved: {reason}",
         details=_listed(missed),
         newly_failing=tuple(missed),
@@ -115,7 +115,7 @@ def _regression(test: GatheredTest, metric: MetricComparison, sentence: str, bas
 
 
 def _uncovered(test: GatheredTest, name: str, reason: str) -> Finding:
-    missed = test.excused[name]
+    missed = test.excused_from(name)
     return Finding(
         test=test,
         name=name,

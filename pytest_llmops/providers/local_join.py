@@ -139,6 +139,8 @@ class SharedServer:
             text=True,
             errors="replace",
             env=_environment(),
+            # The server must not keep the user's folder in use.
+            cwd=clients.parent,
             # Out of reach of a Ctrl-C in the terminal.
             start_new_session=True,
             creationflags=subprocess.CREATE_NO_WINDOW if sys.platform == "win32" else 0,
@@ -171,8 +173,6 @@ def _openmp_libraries() -> Path | None:
 
 def _no_start(weights: Weights, told: str) -> MisuseError:
     lines = [line.strip() for line in told.splitlines() if line.strip()]
-    if "No module named 'xllamacpp'" in told:
-        return MisuseError(f"The embedded model needs the package xllamacpp: {INSTALL}.")
     if "libgomp" in told:
         return MisuseError(
             f"The embedded model needs the system library libgomp: {INSTALL}, which brings it, or install "

@@ -45,7 +45,7 @@ class Evidence:
     p_rise: float
     """How often chance alone gives a rise this large."""
     sd: float
-    """Standard deviation of the differences of cases, in score units."""
+    """Spread of the differences, in score units: over sqrt(cases) it is the standard error of `change`."""
 
     @property
     def mde80(self) -> float:

@@ -54,13 +54,14 @@ def weigh(sample: Sample, *, alpha: float = 0.05) -> Evidence:
         for baseline, candidate in zip(sample.baseline, sample.candidate, strict=True)
     ]
     units = list(_units(sample))
+    sizes = [unit.cases for unit in units]
+    totals = [_difference(unit.baseline, unit.candidate, resolution) for unit in units]
     answered_once = all(len(unit.baseline) == len(unit.candidate) == unit.cases == 1 for unit in units)
     if sample.pass_fail and answered_once and all(change in (-1, 0, 1) for change in changes):
         tails, interval = _exact(changes, alpha)
     else:
-        totals = [_difference(unit.baseline, unit.candidate, resolution) for unit in units]
         tails = relabelled(units, resolution=resolution)
-        interval = guarded_t(totals, [unit.cases for unit in units], span=sample.span, alpha=alpha)
+        interval = guarded_t(totals, sizes, span=sample.span, alpha=alpha)
     low, high = agreed(interval, p_drop=tails.drop, p_rise=tails.rise, alpha=alpha)
     mean = math.fsum(changes) / len(changes)
     return Evidence(
@@ -71,8 +72,19 @@ def weigh(sample: Sample, *, alpha: float = 0.05) -> Evidence:
         high=high,
         p_drop=tails.drop,
         p_rise=tails.rise,
-        sd=math.sqrt(math.fsum((change - mean) ** 2 for change in changes) / max(1, len(changes) - 1)),
+        sd=_spread(totals, sizes),
     )
+
+
+def _spread(totals: Sequence[float], sizes: Sequence[int]) -> float:
+    """Return the standard deviation that gives the standard error of the mean when divided by sqrt(cases).
+
+    For units of one case that is the ordinary one; clusters whose cases move together have more.
+    """
+    count, cases = len(totals), sum(sizes)
+    mean = math.fsum(totals) / cases
+    squares = math.fsum((total - size * mean) ** 2 for total, size in zip(totals, sizes, strict=True))
+    return math.sqrt(squares / cases * count / (count - 1)) if count > 1 else 0.0
 
 
 def _check(sample: Sample, alpha: float) -> None:

@@ -76,7 +76,8 @@ class Suite:
         say: str = "Answer.",
     ) -> None:
         def told(kind: str, items: Iterable[int]) -> str:
-            return f" {kind}: {' '.join(str(item) for item in items)}."
+            listed = " ".join(str(item) for item in items)
+            return f" {kind}: {listed}." if listed else ""
 
         content = f"{say}{told('Wrong', wrong)}{told('Lost', lost)}{told('Cut', cut)} Item {{{{ n }}}}"
         (self.root / "prompts").mkdir(exist_ok=True)

@@ -273,3 +273,23 @@ def test_fifty_cases_give_the_mix_of_verdicts_that_is_known(drop, expected):
     both = (0.95**2 + 0.3 * 0.95 * 0.05) * (1 - drop / 0.95)
     mix = verdicts(50, 0.95 - both, 0.95 - drop - both)
     assert {name: mix[name] for name in expected} == pytest.approx(expected, abs=1e-4)
+
+
+def test_the_spread_is_the_cluster_robust_one() -> None:
+    import numpy as np
+    import statsmodels.api as sm
+
+    chance = np.random.default_rng(4)
+    groups = np.repeat(np.arange(12), 5)
+    changes = chance.normal(size=12)[groups] + chance.normal(scale=0.3, size=60)
+    sample = Sample(
+        baseline=[[0.0]] * 60,
+        candidate=[[float(change)] for change in changes],
+        clusters=[str(group) for group in groups],
+        span=10.0,
+    )
+    fit = sm.OLS(changes, np.ones(60)).fit(
+        cov_type="cluster", cov_kwds={"groups": groups, "df_correction": False}
+    )
+    expected = float(fit.bse[0]) * np.sqrt(12 / 11)
+    assert weigh(sample).sd / np.sqrt(60) == pytest.approx(expected)
