@@ -24,7 +24,7 @@ pytest-llmops keeps here what it compares with: commit this folder.
 | `local/` | cache, recent runs, reports | no, it is ignored |
 
 No file is ever edited: files are named by the digest of what they hold, so two branches never conflict here.
-`llmops verify` checks all of them.
+Whoever reads a file checks that it still holds what its name says.
 """
 
 # A process that dies while it writes leaves a file `.<random>.tmp` behind.
