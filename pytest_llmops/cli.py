@@ -37,6 +37,11 @@ def _parser() -> argparse.ArgumentParser:
     prompts = commands.add_parser(
         "prompts", help="register prompt versions and name them", description="Keep prompt versions."
     )
+    resolve = commands.add_parser("resolve", help="settle a name that two branches moved")
+    resolve.add_argument("ref", help="the ref that the message named, such as aliases/triage/production")
+    resolve.add_argument("digest", help="the first digits of the digest that is right")
+    resolve.add_argument("--why", default="", help="the reason, kept in the log")
+    resolve.set_defaults(run=_resolve)
     _add_prompt_commands(prompts.add_subparsers(title="commands", required=True, metavar="COMMAND"))
     return parser
 
@@ -96,6 +101,15 @@ def _alias(arguments: argparse.Namespace) -> None:
     prompt = registry.get(arguments.name, arguments.version)
     registry.alias(arguments.name, arguments.alias, prompt.digest, why=arguments.why)
     print(f"{arguments.name}@{arguments.alias} is {prompt.name}:{prompt.version}")
+
+
+def _resolve(arguments: argparse.Namespace) -> None:
+    refs = _project().refs
+    found = {tip.to for tip in refs.tips(arguments.ref) if tip.to.startswith(arguments.digest)}
+    if len(found) != 1:
+        raise MisuseError(f"{arguments.digest!r} is not the digest of one of the moves of {arguments.ref}.")
+    move = refs.settle(arguments.ref, found.pop(), why=arguments.why)
+    print(f"{arguments.ref} settled: {move}")
 
 
 def _show(arguments: argparse.Namespace) -> None:

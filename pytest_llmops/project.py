@@ -66,12 +66,12 @@ class Project:
     @cached_property
     def registry(self) -> Registry:
         """Open the prompt registry."""
-        return Registry(self._objects, self._refs)
+        return Registry(self._objects, self.refs)
 
     @cached_property
     def archive(self) -> Archive:
         """Open the stored runs and baselines."""
-        return Archive(self._objects, self._refs)
+        return Archive(self._objects, self.refs)
 
     @cached_property
     def client(self) -> Client:
@@ -178,7 +178,8 @@ class Project:
         return Objects(self.root / HOME)
 
     @cached_property
-    def _refs(self) -> Refs:
+    def refs(self) -> Refs:
+        """Open the refs: aliases and baselines."""
         return Refs(self.root / HOME)
 
     def _stored(self, digest: str) -> Response | None:

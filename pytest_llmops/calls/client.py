@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from pytest_llmops.calls.cache import Cache
-from pytest_llmops.calls.exchange import Provider, Request, Response
+from pytest_llmops.calls.exchange import Provider, Request, Response, Usage
 from pytest_llmops.calls.ledger import BEAT, Ledger
 from pytest_llmops.calls.prices import cost
 from pytest_llmops.calls.retry import Retry
@@ -180,8 +180,9 @@ class Client:
         try:
             response = await self._retry.run(attempt)
         except (CallError, asyncio.CancelledError) as error:
-            # What a bad or a cancelled answer cost is unknown; refused calls are free.
-            unpriced = not isinstance(error, FatalCallError | TransientCallError)
+            # What a bad or a cancelled answer cost is unknown, but for free models; refused calls are free.
+            free = isinstance(error, FatalCallError | TransientCallError)
+            unpriced = not free and cost(request.provider, request.model, Usage()) is None
             seconds = time.monotonic() - start
             self._ledger.record(Tally(calls=attempts, failed=1, unpriced=int(unpriced), seconds=seconds))
             raise

@@ -21,13 +21,10 @@ from pytest_llmops.plugin.verdicts import (
     unmeasured_finding,
     unsaved_finding,
 )
-from pytest_llmops.project import Project
-from pytest_llmops.prompts.prompt import Prompt
 from pytest_llmops.reports.page import Line, Page, Style
 from pytest_llmops.reports.terminal import comparison_lines, scores_lines
 from pytest_llmops.runs.compare import Match, compare
 from pytest_llmops.runs.comparison import Comparison
-from pytest_llmops.runs.record import Header
 from pytest_llmops.settings import known_secrets
 
 _MARKUP: dict[Style, dict[str, bool]] = {
@@ -134,10 +131,11 @@ class Session:
         if baseline is None:
             self._tell(f"new, so thresholds decide: {name} holds no run of {test.key}", "yellow")
             return None
+        header = baseline.header
         return Match(
             baseline=baseline,
             candidate=test.run,
-            baseline_prompt=_stored_prompt(project, baseline.header),
+            baseline_prompt=project.registry.find(header.prompt_name, header.prompt_digest),
             candidate_prompt=test.prompt,
         )
 
@@ -172,9 +170,3 @@ class Session:
 
     def _tell(self, text: str, style: Style) -> None:
         self._told.append((text, style))
-
-
-def _stored_prompt(project: Project, header: Header) -> Prompt | None:
-    if header.prompt_digest not in project.registry.versions(header.prompt_name):
-        return None
-    return project.registry.get(header.prompt_name, header.prompt_digest)

@@ -143,7 +143,7 @@ class SharedServer:
             cwd=clients.parent,
             # Out of reach of a Ctrl-C in the terminal.
             start_new_session=True,
-            creationflags=subprocess.CREATE_NO_WINDOW if sys.platform == "win32" else 0,
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             check=False,
         )
         with contextlib.suppress(ValueError, TypeError):

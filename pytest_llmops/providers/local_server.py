@@ -30,9 +30,6 @@ START_LIMIT = 300.0
 CHECK = 0.2
 """Seconds between two checks whether a client is left."""
 
-PROMPT_CACHE = 256
-"""MiB for the prompts that came before; xllamacpp would take 8 GiB."""
-
 
 def main(arguments: list[str]) -> None:
     """Run the stage that `arguments` name: `[--serve] WEIGHTS ALIAS CONTEXT CLIENTS`."""
@@ -87,12 +84,11 @@ def _started(weights: str, alias: str, context: int, token: str) -> xllamacpp.Se
     parameters.model_alias = [alias]
     parameters.api_keys = [token]
     parameters.n_ctx = context
-    # One slot with a prompt cache beats several, and is what makes an answer independent of other calls.
+    # Prompts are computed whole and one at a time: in other portions the numbers round differently, so with
+    # a prompt cache or a second slot an answer would depend on the calls before it, even at temperature 0.
     parameters.n_parallel = 1
-    parameters.cache_ram_mib = PROMPT_CACHE
-    # Flash attention computes the uncached part of a prompt in other steps than the whole: with it, and with
-    # the cache, an answer would depend on the calls before it, even at temperature 0.
-    parameters.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
+    parameters.cache_prompt = True
+    parameters.cache_ram_mib = 0
     # A second thread on a busy machine waits in spin locks, 40 times slower than one.
     parameters.cpuparams.n_threads = 1
     parameters.cpuparams_batch.n_threads = 1

@@ -125,7 +125,8 @@ def _texts(result: CaseResult) -> Iterator[tuple[str, str]]:
 def _body(run: Run) -> str:
     lines: list[dict[str, Any]] = [{"kind": "header", **run.header.to_json()}]
     ordered = sorted(run.results, key=lambda result: (result.case_id, result.repeat))
-    return "".join(f"{canonical(line)}\n" for line in [*lines, *(_line(run, result) for result in ordered)])
+    lines += [_line(run, result) for result in ordered]
+    return "".join(f"{canonical(line)}\n" for line in lines)
 
 
 def _line(run: Run, result: CaseResult) -> dict[str, Any]:
@@ -139,7 +140,7 @@ def _line(run: Run, result: CaseResult) -> dict[str, Any]:
 
 
 def _footer(body: str, run: Run) -> str:
-    footer = {"kind": "footer", "results": len(run.results), "sha256": digest_text(body)}
+    footer: dict[str, Any] = {"kind": "footer", "results": len(run.results), "sha256": digest_text(body)}
     return f"{canonical(footer)}\n"
 
 

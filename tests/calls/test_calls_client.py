@@ -431,3 +431,12 @@ def test_trouble_with_the_file_is_told_once_and_stops_nothing(tmp_path: Path) ->
     assert ask(client, request(), request()) == ["x", "x"]
     assert model.calls == 1
     assert len(client.warnings) == 1
+
+
+def test_a_bad_answer_of_the_embedded_model_is_free(desk: Desk) -> None:
+    client = desk.client(ScriptedProvider({"hello": BadAnswerError("cut", kind="length")}))
+
+    with pytest.raises(BadAnswerError):
+        ask(client, request(provider="local"))
+
+    assert (desk.tally().failed, desk.tally().unpriced) == (1, 0)

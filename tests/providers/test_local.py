@@ -7,13 +7,18 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+import venv
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from embedded_model import CONTEXT_WORDS, ask, own_cache, shared_server, wait_until_gone
+from embedded_model import ask, own_cache, shared_server, wait_until_gone
 
+import pytest_llmops
+from pytest_llmops.calls.exchange import Response
 from pytest_llmops.errors import FatalCallError, MisuseError, TransientCallError
 from pytest_llmops.providers.local import LocalProvider
 
@@ -28,7 +33,26 @@ SCHEMA = {
 LABEL = {"type": "json_schema", "json_schema": {"name": "label", "strict": True, "schema": SCHEMA}}
 SENTIMENT = 'Is the sentiment of this review positive or negative? Answer as JSON with the key "label".'
 
-WORDS = "warm cold broken late lovely refund battery screen shipping price support manual noise fast slow"
+WORDS = [
+    "warm",
+    "cold",
+    "broken",
+    "late",
+    "lovely",
+    "refund",
+    "battery",
+    "screen",
+    "shipping",
+    "price",
+    "support",
+    "manual",
+    "noise",
+]
+WORD_LIST = {"type": "array", "items": {"enum": WORDS}, "minItems": 5, "maxItems": 5}
+FIVE = {
+    "response_format": {"type": "json_schema", "json_schema": {"name": "words", "schema": WORD_LIST}},
+    "max_tokens": 80,
+}
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +68,7 @@ def _running(cache: Path) -> Iterator[None]:
         server = shared_server()
         server.join()
         yield
+        # A test may have put another one in its place.
         pid = server.join().pid
         server.leave()
     wait_until_gone(pid)
@@ -67,10 +92,17 @@ def using(work: Callable[[LocalProvider], Awaitable[T]]) -> T:
     return asyncio.run(inside())
 
 
+def server_pid() -> int:
+    server = shared_server()
+    pid = server.join().pid
+    server.leave()
+    return pid
+
+
 @pytest.mark.embedded
 @pytest.mark.usefixtures("_here")
 def test_it_answers_with_the_schema_that_was_asked_for() -> None:
-    def review(text: str) -> Awaitable[object]:
+    def review(text: str) -> Response:
         return using(lambda provider: provider.complete(ask(f"{SENTIMENT}\n\n{text}", response_format=LABEL)))
 
     good = review("Lovely food, warm staff, and we will come back.")
@@ -78,5 +110,124 @@ def test_it_answers_with_the_schema_that_was_asked_for() -> None:
     assert json.loads(good.text) == {"label": "positive"}
     assert json.loads(bad.text) == {"label": "negative"}
     assert (good.model, good.finish_reason) == ("smollm2-135m", "stop")
+    assert good.usage.input_tokens is not None
     assert good.usage.input_tokens > 20
-    assert good.usage.output_tokens > 4
+
+
+@pytest.mark.embedded
+@pytest.mark.usefixtures("_here")
+def test_an_answer_at_temperature_0_does_not_depend_on_the_calls_before_it() -> None:
+    # These five changed with a prompt cache: by a shared beginning, or by the same prompt twice in a row.
+    chance = random.Random(5)
+    task = "Name five things that this customer complains about, as a JSON list."
+    reviews = [" ".join(chance.choices(WORDS, k=words)) for words in (12, 60, 25, 50)]
+    asked = [ask("Say hello."), *(ask(f"{task}\n\n{review}", **FIVE) for review in reviews)]
+
+    async def one_by_one(provider: LocalProvider) -> list[str]:
+        return [(await provider.complete(request)).text for request in asked]
+
+    async def backwards_and_at_once(provider: LocalProvider) -> list[str]:
+        twice = [asked[0], *asked]
+        answers = await asyncio.gather(*(provider.complete(request) for request in reversed(twice)))
+        return [response.text for response in reversed(answers)]
+
+    first = using(one_by_one)
+    assert len(set(first)) > 2
+    assert using(backwards_and_at_once) == [first[0], *first]
+
+
+@pytest.mark.embedded
+@pytest.mark.usefixtures("_here")
+def test_a_prompt_beyond_the_context_is_refused_for_good() -> None:
+    with pytest.raises(FatalCallError, match="exceeds the available context size"):
+        using(lambda provider: provider.complete(ask("word " * 6000)))
+
+
+@pytest.mark.embedded
+@pytest.mark.usefixtures("_here")
+def test_a_proxy_of_the_environment_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    assert using(lambda provider: provider.complete(ask("Say hello."))).text
+
+
+@pytest.mark.embedded
+@pytest.mark.usefixtures("_here")
+def test_a_server_that_dies_fails_the_calls_under_way_and_is_replaced_by_the_next() -> None:
+    async def interrupted(provider: LocalProvider) -> Response:
+        await provider.complete(ask("Say hello."))
+        # Far more than can be answered before the server is killed.
+        stories = [ask(f"Write story {number}.", max_tokens=3000, ignore_eos=True) for number in range(3)]
+        under_way = [asyncio.create_task(provider.complete(story)) for story in stories]
+        pid = await asyncio.to_thread(server_pid)
+        os.kill(pid, signal.SIGKILL)
+        failed = await asyncio.gather(*under_way, return_exceptions=True)
+        assert [type(error) for error in failed] == [TransientCallError] * 3
+        answers = await asyncio.gather(*(provider.complete(ask("Say hello.")) for _ in range(3)))
+        assert await asyncio.to_thread(server_pid) != pid
+        return answers[0]
+
+    assert using(interrupted).text == using(lambda provider: provider.complete(ask("Say hello."))).text
+
+
+@pytest.mark.embedded
+@pytest.mark.usefixtures("_here")
+def test_own_weights_answer_to_every_name(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = LocalProvider().identity(ask("Say hello."))
+    [path] = cache.glob("*.gguf")
+    monkeypatch.setenv("LLMOPS_EMBEDDED_MODEL", str(path))
+    request = replace(ask("Say hello."), model="mine")
+    assert LocalProvider().identity(request) == known
+    assert using(lambda provider: provider.complete(request)).model == "mine"
+
+
+def test_its_identity_is_known_without_weights_and_starts_nothing(tmp_path: Path) -> None:
+    code = """
+import sys
+seen = []
+def audit(event, arguments):
+    if event.startswith(("socket.", "subprocess.", "os.fork", "sqlite3.")):
+        seen.append(event)
+sys.addaudithook(audit)
+from pytest_llmops.calls.exchange import Request
+from pytest_llmops.providers.local import LocalProvider
+identity = LocalProvider().identity(Request(provider="local", model="smollm2-135m", messages=()))
+print(identity["weights"], identity["runtime"], seen, "xllamacpp" in sys.modules, "openai" in sys.modules)
+"""
+    environment = {**os.environ, "LLMOPS_CACHE_DIR": str(tmp_path / "cache")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    weights = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+    assert done.stdout == f"{weights} xllamacpp {version('xllamacpp')} [] False False\n"
+    assert not (tmp_path / "cache").exists()
+
+
+def test_weights_that_are_not_here_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLMOPS_CACHE_DIR", str(tmp_path / "cache"))
+    with pytest.raises(MisuseError, match=r"The embedded model is not here .*: run `llmops pull`\."):
+        using(lambda provider: provider.complete(ask("Say hello.")))
+
+
+def test_an_unknown_model_is_told_the_closest() -> None:
+    request = replace(ask("Say hello."), model="smollm2-360m")
+    with pytest.raises(MisuseError, match="Did you mean 'smollm2-135m'"):
+        LocalProvider().identity(request)
+    with pytest.raises(MisuseError, match="Did you mean 'smollm2-135m'"):
+        using(lambda provider: provider.complete(request))
+
+
+def test_a_runtime_that_is_not_installed_is_told(tmp_path: Path) -> None:
+    venv.create(tmp_path / "bare", with_pip=False, symlinks=os.name != "nt")
+    python = tmp_path / "bare" / ("Scripts" if os.name == "nt" else "bin") / "python"
+    code = """
+from pytest_llmops.calls.exchange import Request
+from pytest_llmops.providers.local import LocalProvider
+try:
+    LocalProvider().identity(Request(provider="local", model="smollm2-135m", messages=()))
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(pytest_llmops.__file__).parents[1])}
+    done = subprocess.run([python, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("MisuseError The embedded model needs the package xllamacpp: run `pip ")
