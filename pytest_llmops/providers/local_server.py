@@ -87,7 +87,7 @@ def _started(weights: str, alias: str, context: int, token: str) -> xllamacpp.Se
     # Prompts are computed whole and one at a time: in other portions the numbers round differently, so with
     # a prompt cache or a second slot an answer would depend on the calls before it, even at temperature 0.
     parameters.n_parallel = 1
-    parameters.cache_prompt = True
+    parameters.cache_prompt = False
     parameters.cache_ram_mib = 0
     # A second thread on a busy machine waits in spin locks, 40 times slower than one.
     parameters.cpuparams.n_threads = 1
