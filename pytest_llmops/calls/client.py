@@ -68,6 +68,7 @@ class Client:
         self._slots: dict[str, asyncio.Semaphore] = {}
         self._flying: dict[str, asyncio.Future[Response]] = {}
         self._saved: set[str] = set()
+        self._draining = False
         self._heart: asyncio.Task[None] | None = None
 
     def digest(self, request: Request) -> str:
@@ -96,6 +97,10 @@ class Client:
     def warnings(self) -> list[str]:
         """Return what went wrong with the file of cache and ledger, each trouble once."""
         return list(dict.fromkeys([*self._cache.warnings, *self._ledger.warnings]))
+
+    def drain(self) -> None:
+        """Start no more calls; those under way go on, for other processes may wait for their answers."""
+        self._draining = True
 
     async def aclose(self) -> None:
         """Write down what was saved, and close providers and files."""
@@ -138,6 +143,7 @@ class Client:
             )
         wait = FIRST_LOOK
         while response is None:
+            self._check_going_on()
             if self._ledger.claim(key):
                 return await self._claimed(key, request)
             await self._sleep(wait)
@@ -162,6 +168,7 @@ class Client:
             response = self._known(key)
             if response is None:
                 async with self._slot(request.provider):
+                    self._check_going_on()
                     response = await self._called(key, request)
         finally:
             self._ledger.release(key)
@@ -200,6 +207,10 @@ class Client:
             )
         )
         return response
+
+    def _check_going_on(self) -> None:
+        if self._draining:
+            raise asyncio.CancelledError
 
     async def _beat(self) -> None:
         while True:

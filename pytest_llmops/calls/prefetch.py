@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -120,6 +121,14 @@ class Prefetch(Generic[T]):
         running = [index for index, future in self._futures.items() if not future.done()]
         for index in running:
             self._futures.pop(index).cancel()
+
+    def finish(self) -> None:
+        """Start nothing more, and wait for what runs ahead."""
+        self._ahead = 0
+        for future in self._futures.values():
+            # Nobody here has asked for it: what went wrong is told to whoever does.
+            with contextlib.suppress(Exception, CancelledError):
+                future.result()
 
     def _look_ahead(self) -> None:
         for index in self._own[self._position : self._position + self._ahead]:

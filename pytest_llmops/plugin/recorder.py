@@ -46,10 +46,17 @@ class Recorder:
         if _will_run(session):
             self._look_ahead(session.items)
         try:
-            return (yield)
-        finally:
+            result = yield
+        except BaseException:
             if self._prefetch is not None:
                 self._prefetch.stop()
+            raise
+        if self._prefetch is not None:
+            # Another worker may wait for an answer that this one is asking for.
+            for project in {test.spec.project for test in self._tests.values()}:
+                project.client.drain()
+            self._prefetch.finish()
+        return result
 
     def answer(self, item: pytest.Item) -> LlmCase:
         """Return what the fixture `llm_case` gives to an item; wait for its answer.

@@ -440,3 +440,23 @@ def test_a_bad_answer_of_the_embedded_model_is_free(desk: Desk) -> None:
         ask(client, request(provider="local"))
 
     assert (desk.tally().failed, desk.tally().unpriced) == (1, 0)
+
+
+def test_draining_ends_what_waits_and_keeps_what_runs(desk: Desk) -> None:
+    gate = Gate(concurrency=2)
+    client = desk.client(gate)
+
+    async def work() -> list[Any]:
+        tasks = [asyncio.create_task(client.acall(request(str(n)))) for n in range(5)]
+        await until(lambda: gate.inside == 2)
+        client.drain()
+        gate.open.set()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    outcomes = run(client, work)
+    assert [type(outcome) for outcome in outcomes] == [Response] * 2 + [asyncio.CancelledError] * 3
+    assert gate.asked == ["0", "1"]
+    later = Gate()
+    later.open.set()
+    ask(desk.client(later, session="other"), *[request(str(n)) for n in range(3)])
+    assert later.asked == ["2"]

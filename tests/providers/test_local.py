@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -33,26 +32,14 @@ SCHEMA = {
 LABEL = {"type": "json_schema", "json_schema": {"name": "label", "strict": True, "schema": SCHEMA}}
 SENTIMENT = 'Is the sentiment of this review positive or negative? Answer as JSON with the key "label".'
 
-WORDS = [
-    "warm",
-    "cold",
-    "broken",
-    "late",
-    "lovely",
-    "refund",
-    "battery",
-    "screen",
-    "shipping",
-    "price",
-    "support",
-    "manual",
-    "noise",
-]
-WORD_LIST = {"type": "array", "items": {"enum": WORDS}, "minItems": 5, "maxItems": 5}
-FIVE = {
-    "response_format": {"type": "json_schema", "json_schema": {"name": "words", "schema": WORD_LIST}},
-    "max_tokens": 80,
-}
+RULES = (
+    "Here are the rules of the club: lines are short, plain and kind, never about money, never about the "
+    "weather of the day before, and each of them could stand at the end of a letter to a friend who lives "
+    "far away and has not written for a long time."
+)
+SUBJECTS = ["a small dog", "the moon", "new shoes"]
+SHORT_TEXT = {"type": "string", "maxLength": 60}
+LINE = {"response_format": {"type": "json_schema", "json_schema": {"name": "line", "schema": SHORT_TEXT}}}
 
 
 @pytest.fixture(scope="module")
@@ -117,23 +104,19 @@ def test_it_answers_with_the_schema_that_was_asked_for() -> None:
 @pytest.mark.embedded
 @pytest.mark.usefixtures("_here")
 def test_an_answer_at_temperature_0_does_not_depend_on_the_calls_before_it() -> None:
-    # These five changed with a prompt cache: by a shared beginning, or by the same prompt twice in a row.
-    chance = random.Random(5)
-    task = "Name five things that this customer complains about, as a JSON list."
-    reviews = [" ".join(chance.choices(WORDS, k=words)) for words in (12, 60, 25, 50)]
-    asked = [ask("Say hello."), *(ask(f"{task}\n\n{review}", **FIVE) for review in reviews)]
+    # With a prompt cache two of these three change, since they begin alike.
+    asked = [ask(f"{RULES} Write one line about {about}, as a JSON string.", **LINE) for about in SUBJECTS]
 
     async def one_by_one(provider: LocalProvider) -> list[str]:
         return [(await provider.complete(request)).text for request in asked]
 
     async def backwards_and_at_once(provider: LocalProvider) -> list[str]:
-        twice = [asked[0], *asked]
-        answers = await asyncio.gather(*(provider.complete(request) for request in reversed(twice)))
+        answers = await asyncio.gather(*(provider.complete(request) for request in reversed(asked)))
         return [response.text for response in reversed(answers)]
 
     first = using(one_by_one)
-    assert len(set(first)) > 2
-    assert using(backwards_and_at_once) == [first[0], *first]
+    assert len(set(first)) == len(SUBJECTS)
+    assert using(backwards_and_at_once) == first
 
 
 @pytest.mark.embedded
