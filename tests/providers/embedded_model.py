@@ -7,13 +7,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event
 
 from pytest_llmops.calls.exchange import Request, plain_messages
 from pytest_llmops.providers.local_join import SharedServer
 from pytest_llmops.providers.weights import DEFAULT_MODEL, Weights, find_weights
+from pytest_llmops.store.canonical import JsonValue
 
 PATIENCE = 60.0
 """Seconds after which a test gives up; nothing takes that long."""
@@ -23,11 +24,12 @@ import asyncio, sys
 from pytest_llmops.calls.exchange import Request, plain_messages
 from pytest_llmops.providers.local import LocalProvider
 
+shape = {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "boolean"}}}
 request = Request(
     provider="local",
     model="smollm2-135m",
-    messages=plain_messages([("user", "Say hello.")]),
-    parameters={"temperature": 0, "max_tokens": 40},
+    messages=plain_messages([("user", "Is water wet?")]),
+    parameters={"temperature": 0, "response_format": shape},
 )
 
 async def talk():
@@ -44,10 +46,17 @@ asyncio.run(talk())
 """A process that answers each line on its standard input with one line."""
 
 
-def ask(text: str, **parameters: object) -> Request:
-    asked = {"temperature": 0, "max_tokens": 40, **parameters}
+def ask(text: str, schema: JsonValue = None, **parameters: JsonValue) -> Request:
+    """Return a question whose answer is JSON after `schema`; a boolean, the quickest, where none is given."""
+    shape = {
+        "type": "json_schema",
+        "json_schema": {"name": "answer", "schema": schema or {"type": "boolean"}},
+    }
     return Request(
-        provider="local", model=DEFAULT_MODEL, messages=plain_messages([("user", text)]), parameters=asked
+        provider="local",
+        model=DEFAULT_MODEL,
+        messages=plain_messages([("user", text)]),
+        parameters={"temperature": 0, "response_format": shape, **parameters},
     )
 
 
@@ -95,6 +104,8 @@ def client(folder: Path) -> Iterator[Client]:
         cwd=folder,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        # Whatever is printed beside the answers is heard, and fails the test.
+        stderr=subprocess.STDOUT,
         text=True,
     ) as process:
         try:
@@ -111,6 +122,17 @@ def is_running(pid: int) -> bool:
     # One that has ended and waits for its parent to notice runs no more.
     stat = Path(f"/proc/{pid}/stat")
     return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def servers_of(cache: Path) -> list[int]:
+    """Return the process ids of all servers that belong to a cache folder; needs Linux."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            if b"--serve" in words and any(word.startswith(os.fsencode(cache)) for word in words):
+                found.append(int(folder.name))
+    return found
 
 
 def wait_until_gone(pid: int) -> None:

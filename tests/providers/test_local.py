@@ -23,13 +23,12 @@ from pytest_llmops.providers.local import LocalProvider
 
 T = TypeVar("T")
 
-SCHEMA = {
+LABEL = {
     "type": "object",
     "properties": {"label": {"enum": ["positive", "negative"]}},
     "required": ["label"],
     "additionalProperties": False,
 }
-LABEL = {"type": "json_schema", "json_schema": {"name": "label", "strict": True, "schema": SCHEMA}}
 SENTIMENT = 'Is the sentiment of this review positive or negative? Answer as JSON with the key "label".'
 
 RULES = (
@@ -37,9 +36,8 @@ RULES = (
     "weather of the day before, and each of them could stand at the end of a letter to a friend who lives "
     "far away and has not written for a long time."
 )
-SUBJECTS = ["a small dog", "the moon", "new shoes"]
-SHORT_TEXT = {"type": "string", "maxLength": 60}
-LINE = {"response_format": {"type": "json_schema", "json_schema": {"name": "line", "schema": SHORT_TEXT}}}
+SUBJECTS = ["a small dog", "new shoes"]
+LINE = {"type": "string", "maxLength": 60}
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +88,7 @@ def server_pid() -> int:
 @pytest.mark.usefixtures("_here")
 def test_it_answers_with_the_schema_that_was_asked_for() -> None:
     def review(text: str) -> Response:
-        return using(lambda provider: provider.complete(ask(f"{SENTIMENT}\n\n{text}", response_format=LABEL)))
+        return using(lambda provider: provider.complete(ask(f"{SENTIMENT}\n\n{text}", LABEL)))
 
     good = review("Lovely food, warm staff, and we will come back.")
     bad = review("The food was cold and the staff was rude. Never again.")
@@ -104,8 +102,8 @@ def test_it_answers_with_the_schema_that_was_asked_for() -> None:
 @pytest.mark.embedded
 @pytest.mark.usefixtures("_here")
 def test_an_answer_at_temperature_0_does_not_depend_on_the_calls_before_it() -> None:
-    # With a prompt cache two of these three change, since they begin alike.
-    asked = [ask(f"{RULES} Write one line about {about}, as a JSON string.", **LINE) for about in SUBJECTS]
+    # With a prompt cache these two would change, since they begin alike.
+    asked = [ask(f"{RULES} Write one line about {about}, as a JSON string.", LINE) for about in SUBJECTS]
 
     async def one_by_one(provider: LocalProvider) -> list[str]:
         return [(await provider.complete(request)).text for request in asked]
@@ -131,35 +129,36 @@ def test_a_prompt_beyond_the_context_is_refused_for_good() -> None:
 def test_a_proxy_of_the_environment_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
-    assert using(lambda provider: provider.complete(ask("Say hello."))).text
+    assert using(lambda provider: provider.complete(ask("Is water wet?"))).text
 
 
 @pytest.mark.embedded
 @pytest.mark.usefixtures("_here")
 def test_a_server_that_dies_fails_the_calls_under_way_and_is_replaced_by_the_next() -> None:
-    async def interrupted(provider: LocalProvider) -> Response:
-        await provider.complete(ask("Say hello."))
+    async def interrupted(provider: LocalProvider) -> None:
+        first = await provider.complete(ask("Is water wet?"))
         # Far more than can be answered before the server is killed.
-        stories = [ask(f"Write story {number}.", max_tokens=3000, ignore_eos=True) for number in range(3)]
+        endless = {"response_format": {"type": "text"}, "ignore_eos": True, "max_tokens": 3000}
+        stories = [ask(f"Write story {number}.", **endless) for number in range(3)]
         under_way = [asyncio.create_task(provider.complete(story)) for story in stories]
         pid = await asyncio.to_thread(server_pid)
         os.kill(pid, signal.SIGKILL)
         failed = await asyncio.gather(*under_way, return_exceptions=True)
         assert [type(error) for error in failed] == [TransientCallError] * 3
-        answers = await asyncio.gather(*(provider.complete(ask("Say hello.")) for _ in range(3)))
+        again = await asyncio.gather(*(provider.complete(ask("Is water wet?")) for _ in range(3)))
+        assert again == [replace(first, timing=answer.timing) for answer in again]
         assert await asyncio.to_thread(server_pid) != pid
-        return answers[0]
 
-    assert using(interrupted).text == using(lambda provider: provider.complete(ask("Say hello."))).text
+    using(interrupted)
 
 
 @pytest.mark.embedded
 @pytest.mark.usefixtures("_here")
 def test_own_weights_answer_to_every_name(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    known = LocalProvider().identity(ask("Say hello."))
+    known = LocalProvider().identity(ask("Is water wet?"))
     [path] = cache.glob("*.gguf")
     monkeypatch.setenv("LLMOPS_EMBEDDED_MODEL", str(path))
-    request = replace(ask("Say hello."), model="mine")
+    request = replace(ask("Is water wet?"), model="mine")
     assert LocalProvider().identity(request) == known
     assert using(lambda provider: provider.complete(request)).model == "mine"
 
@@ -189,11 +188,11 @@ print(identity["weights"], identity["runtime"], seen, "xllamacpp" in sys.modules
 def test_weights_that_are_not_here_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LLMOPS_CACHE_DIR", str(tmp_path / "cache"))
     with pytest.raises(MisuseError, match=r"The embedded model is not here .*: run `llmops pull`\."):
-        using(lambda provider: provider.complete(ask("Say hello.")))
+        using(lambda provider: provider.complete(ask("Is water wet?")))
 
 
 def test_an_unknown_model_is_told_the_closest() -> None:
-    request = replace(ask("Say hello."), model="smollm2-360m")
+    request = replace(ask("Is water wet?"), model="smollm2-360m")
     with pytest.raises(MisuseError, match="Did you mean 'smollm2-135m'"):
         LocalProvider().identity(request)
     with pytest.raises(MisuseError, match="Did you mean 'smollm2-135m'"):
