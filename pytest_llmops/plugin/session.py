@@ -157,7 +157,13 @@ class Session:
     def _report(self, page: Page) -> Iterator[Line]:
         tally = self._projects.tally()
         if self._comparison is not None:
-            return comparison_lines(self._comparison, tally, width=page.width, secrets=page.secrets)
+            return comparison_lines(
+                self._comparison,
+                tally,
+                width=page.width,
+                secrets=page.secrets,
+                verbose=self._settings.verbose,
+            )
         runs = [test.run for test in self._tests]
         return scores_lines(runs, tally, width=page.width, secrets=page.secrets) if runs else iter(())
 

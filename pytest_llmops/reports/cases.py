@@ -24,18 +24,19 @@ _LABEL: Final = 16
 """Columns before the text of a field."""
 
 
-def worst_lines(compared: MetricComparison, page: Page) -> Iterator[Line]:
-    """Give the worst cases of one metric, and the names of the next ones."""
+def worst_lines(compared: MetricComparison, page: Page, *, every: bool = False) -> Iterator[Line]:
+    """Give the worst cases of one metric, and the names of the next ones; or every case that got worse."""
     if not compared.worse:
         return
     name, number = page.short(compared.metric.name), counted(len(compared.worse), "case")
     yield page.line(f"  worst cases of {name} (worse in {number})", "dim")
-    for change in compared.worse[:_SHOWN]:
+    shown = len(compared.worse) if every else _SHOWN
+    for change in compared.worse[:shown]:
         scores = (change.baseline_score, change.candidate_score)
         before, after = (_score(compared.metric, score) for score in scores)
         yield page.line(f"    {page.short(change.case_id)}: {before} -> {after}", "bold")
         yield from _case_lines(change, page)
-    others = [change.case_id for change in compared.worse[_SHOWN:]]
+    others = [change.case_id for change in compared.worse[shown:]]
     if others:
         yield from page.paragraph(f"also worse: {page.names(others)}", indent=4)
 

@@ -21,7 +21,7 @@ from pytest_llmops.store.canonical import SHORT
 
 
 def comparison_lines(
-    comparison: Comparison, tally: Tally, *, width: int, secrets: Collection[str] = ()
+    comparison: Comparison, tally: Tally, *, width: int, secrets: Collection[str] = (), verbose: bool = False
 ) -> Iterator[Line]:
     """Give the report of a session against its baseline; the first line can be quoted alone.
 
@@ -30,13 +30,14 @@ def comparison_lines(
         tally: what its calls took.
         width: columns of the terminal; no line takes more, but for widths below 40.
         secrets: values that are shown as ***.
+        verbose: show every case that got worse, whatever the verdict.
     """
     page = Page(width=max(width, MIN_WIDTH), secrets=secrets)
     yield from comparison_headline(comparison, tally, page)
     yield Line()
     yield from _verdict_table(comparison, page)
     for test in comparison.tests:
-        details = list(_details(test, comparison, page))
+        details = list(_details(test, comparison, page, verbose=verbose))
         if details:
             yield Line()
             yield page.line(page.short(test.test_key), "bold")
@@ -101,7 +102,7 @@ def _row(test: TestComparison, compared: MetricComparison, interval: str, page: 
     )
 
 
-def _details(test: TestComparison, comparison: Comparison, page: Page) -> Iterator[Line]:
+def _details(test: TestComparison, comparison: Comparison, page: Page, *, verbose: bool) -> Iterator[Line]:
     """Give what the table cannot hold; nothing for a test that needs no word."""
     notes = [line for compared in test.metrics for line in note_lines(compared, comparison, page)]
     regressed = [
@@ -120,8 +121,8 @@ def _details(test: TestComparison, comparison: Comparison, page: Page) -> Iterat
     yield from notes
     if regressed:
         yield from _prompts(test, page)
-    for compared in regressed:
-        yield from worst_lines(compared, page)
+    for compared in test.metrics if verbose else regressed:
+        yield from worst_lines(compared, page, every=verbose)
 
 
 def _prompts(test: TestComparison, page: Page) -> Iterator[Line]:

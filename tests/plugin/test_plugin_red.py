@@ -371,3 +371,12 @@ def test_workers_store_the_same_bytes_as_one_process(make_suite: Any) -> None:
     second = {path: text for path, text in suite.stored().items() if path.startswith(("runs/", "prompts/"))}
     assert first == second
     assert len([path for path in first if path.endswith(".jsonl") and "meta" not in path]) == 1
+
+
+def test_verbose_shows_every_case_that_got_worse(plain_suite: Any) -> None:
+    saved(plain_suite)
+    plain_suite.prompt(wrong=[3, 7])
+    result = plain_suite.run(COMPARE)
+    result.stdout.no_fnmatch_line("*item-3: pass -> fail*")
+    result = plain_suite.run(COMPARE, "--llmops-verbose")
+    result.stdout.fnmatch_lines(["*item-3: pass -> fail*", "*item-7: pass -> fail*"])
