@@ -22,7 +22,7 @@ _OPTIONS: dict[str, tuple[str | None, str]] = {
     "model": ("PROVIDER:MODEL", "answer with this model in place of the prompts' own"),
     "cache": ("MODE", "auto, offline (a miss fails), refresh (call again) or off (keep nothing)"),
     "concurrency": ("N", "calls under way at once (default 16)"),
-    "verbose": (None, "list every case that changed"),
+    "verbose": (None, "show every case that got worse"),
 }
 
 _LISTS: dict[str, tuple[str, str]] = {
