@@ -81,6 +81,8 @@ def test_processes_share_one_server_until_the_last_has_left_or_died(
 ) -> None:
     # A file of the user's that has the name of a module must not be taken for it.
     (tmp_path / "sqlite3.py").write_text("raise SystemExit('the wrong sqlite3')")
+    # The address of a server that has left stands in the file.
+    wait_until_gone(pid_of(server))
     with ExitStack() as stack:
         clients = [stack.enter_context(client(tmp_path)) for _ in range(3)]
         for each in clients:
