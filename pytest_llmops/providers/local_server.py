@@ -91,7 +91,9 @@ def _started(weights: str, alias: str, context: int, token: str) -> xllamacpp.Se
     parameters.cache_ram_mib = 0
     # A second thread on a busy machine waits in spin locks, 40 times slower than one.
     parameters.cpuparams.n_threads = 1
-    parameters.cpuparams_batch.n_threads = 1
+    # Prompts are read in large steps, where a second core halves the time; with OMP_WAIT_POLICY=passive a
+    # busy one costs nothing. The number of threads does not change an answer.
+    parameters.cpuparams_batch.n_threads = min(2, os.cpu_count() or 1)
     parameters.n_gpu_layers = 0
     # Errors only.
     parameters.verbosity = 1
