@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ import pytest
 
 from pytest_llmops.plugin.gather import GatheredTest
 from pytest_llmops.reports.escape import escape
+from pytest_llmops.reports.page import MIN_WIDTH, wrap
 from pytest_llmops.reports.sentence import metric_sentence
 from pytest_llmops.runs.comparison import Comparison, MetricComparison, TestComparison
 from pytest_llmops.settings import Settings
@@ -127,7 +129,12 @@ def _uncovered(test: GatheredTest, name: str, reason: str) -> Finding:
 
 def _reports(finding: Finding) -> Sequence[pytest.TestReport]:
     path, line, _ = finding.test.location
-    text = _Text("\n".join([finding.headline, *finding.details]))
+    width = max(shutil.get_terminal_size().columns, MIN_WIDTH)
+    text = _Text(
+        "\n".join(
+            line for part in (finding.headline, *finding.details) for line in wrap(part, width, most=None)
+        )
+    )
     text.reprcrash = SimpleNamespace(message=finding.headline, path=path, lineno=line)
     outcomes: Mapping[str, str] = {"setup": "passed", "call": "failed", "teardown": "passed"}
     return [
