@@ -162,6 +162,16 @@ def test_it_answers_nobody_else_and_no_other_machine(server: SharedServer) -> No
     connection.close()
 
 
+def bound(port: int, handler: type[http.server.BaseHTTPRequestHandler]) -> http.server.HTTPServer:
+    """Return a server on the very port, which the system may not have given back yet."""
+    for _ in range(100):
+        try:
+            return http.server.HTTPServer(("127.0.0.1", port), handler)
+        except OSError:
+            threading.Event().wait(0.1)
+    raise AssertionError(f"The port {port} stays in use.")
+
+
 @pytest.mark.embedded
 def test_an_address_that_is_another_programs_by_now_is_not_used(server: SharedServer) -> None:
     class Other(http.server.BaseHTTPRequestHandler):
@@ -178,7 +188,7 @@ def test_an_address_that_is_another_programs_by_now_is_not_used(server: SharedSe
     wait_until_gone(address.pid)
     port = urlsplit(address.base_url).port
     assert port is not None
-    with http.server.HTTPServer(("127.0.0.1", port), Other) as other:
+    with bound(port, Other) as other:
         thread = threading.Thread(target=other.serve_forever)
         thread.start()
         try:

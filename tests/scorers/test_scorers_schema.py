@@ -43,7 +43,7 @@ def nested(levels):
         (TEAM, '{"team": "billing", "team": "shipping"}', "the key 'team' stands twice"),
         (TEAM, "", "not JSON at line 1, column 1"),
         ({"minimum": 0}, "NaN", "NaN is not JSON"),
-        ({"minimum": 0}, "1e999", "too large"),
+        ({"minimum": 0}, "1e999", "larger than any number"),
         ({"multipleOf": 0.5}, "1" + "0" * 400, "too large"),
         (
             {"items": {"type": "integer"}},
