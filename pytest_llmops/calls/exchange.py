@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -133,8 +133,3 @@ class Caller(Protocol):
             CallError: no usable answer could be had.
         """
         ...
-
-
-def plain_messages(pairs: Sequence[tuple[str, str]]) -> tuple[dict[str, JsonValue], ...]:
-    """Return chat messages from pairs of role and content."""
-    return tuple({"role": role, "content": content} for role, content in pairs)

@@ -44,7 +44,7 @@ class Controller:
             result = yield
         except BaseException:
             if self._asked():
-                self._opened().stopped_early()
+                self._opened().stopped_early(self._notes)
             raise
         if self._asked() and not session.config.option.collectonly:
             self._opened().finish(session, self._notes)

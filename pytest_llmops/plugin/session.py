@@ -60,18 +60,16 @@ class Session:
         except MisuseError as error:
             raise pytest.UsageError(str(error)) from None
 
-    def stopped_early(self) -> None:
-        """Say that what ran is no run: -x, Ctrl-C, a crash."""
+    def stopped_early(self, notes: Sequence[tuple[str, str]]) -> None:
+        """Show what ran before -x, Ctrl-C or a crash; it is no run, so it is neither compared nor saved."""
+        self._gather(notes)
         if self._settings.baseline or self._settings.save_baseline:
             self._tell("stopped early: nothing was compared or saved", "yellow")
 
     def finish(self, session: pytest.Session, notes: Sequence[tuple[str, str]]) -> None:
         """Compare and save what the tests measured, and fail what regressed."""
-        self._tests = gather(notes)
         try:
-            # Under xdist this process has opened none so far, and the summary adds up over all.
-            for test in self._tests:
-                self._projects.at(test.root)
+            self._gather(notes)
             self._compare()
             self._save()
         except MisuseError as error:
@@ -101,6 +99,12 @@ class Session:
         """Remove what a session that keeps nothing left behind."""
         if self._settings.cache == "off":
             self._projects.discard_scratch()
+
+    def _gather(self, notes: Sequence[tuple[str, str]]) -> None:
+        self._tests = gather(notes)
+        # Under xdist this process has opened none so far, and the summary adds up over all.
+        for test in self._tests:
+            self._projects.at(test.root)
 
     def _compare(self) -> None:
         name = self._settings.baseline

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_llmops.calls.cache import Cache
 from pytest_llmops.calls.client import Client
-from pytest_llmops.calls.exchange import Request, Response, Usage, plain_messages
+from pytest_llmops.calls.exchange import Request, Response, Usage
 from pytest_llmops.calls.ledger import Ledger
 from pytest_llmops.calls.tally import Tally
 from pytest_llmops.errors import (
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 def request(text: str = "hello", **changes: Any) -> Request:
     return Request(
-        **{"provider": "scripted", "model": "m", "messages": plain_messages([("user", text)]), **changes}
+        **{"provider": "scripted", "model": "m", "messages": ({"role": "user", "content": text},), **changes}
     )
 
 

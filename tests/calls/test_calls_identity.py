@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai.resources.chat.completions import AsyncCompletions
 
-from pytest_llmops.calls.exchange import TRANSPORT_FIELDS, Request, plain_messages
+from pytest_llmops.calls.exchange import TRANSPORT_FIELDS, Request
 
 SDK_PARAMETERS = sorted(set(inspect.signature(AsyncCompletions.create).parameters) - {"self"})
 IDENTITY = {"base_url": "http://127.0.0.1/v1"}
@@ -28,7 +28,7 @@ def request(**changes: Any) -> Request:
     values: dict[str, Any] = {
         "provider": "openai",
         "model": "m",
-        "messages": plain_messages([("user", "hi")]),
+        "messages": ({"role": "user", "content": "hi"},),
     }
     return Request(**{**values, **changes})
 
@@ -49,7 +49,7 @@ def test_each_parameter_of_the_sdk_counts_but_for_transport(name: str) -> None:
     if name == "model":
         assert digest(model="other") != digest()
     elif name == "messages":
-        assert digest(messages=plain_messages([("user", "ho")])) != digest()
+        assert digest(messages=({"role": "user", "content": "ho"},)) != digest()
     else:
         one, two = digest(parameters={name: "a"}), digest(parameters={name: "b"})
         if name in TRANSPORT_FIELDS:
@@ -65,7 +65,7 @@ def test_unknown_parameters_count(name: str) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"provider": "local"}, {"repeat": 2}, {"messages": plain_messages([("system", "hi")])}],
+    [{"provider": "local"}, {"repeat": 2}, {"messages": ({"role": "system", "content": "hi"},)}],
 )
 def test_provider_repeat_and_role_count(change: dict[str, Any]) -> None:
     assert digest(**change) != digest()

@@ -18,14 +18,15 @@ import asyncio, sys
 from pathlib import Path
 from pytest_llmops.calls.cache import Cache
 from pytest_llmops.calls.client import Client
-from pytest_llmops.calls.exchange import Request, plain_messages
+from pytest_llmops.calls.exchange import Request
 from pytest_llmops.calls.ledger import Ledger
 from pytest_llmops.providers.openai import OpenAIProvider
 
 path, session, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 
 def request(number):
-    return Request(provider="openai", model="m", messages=plain_messages([("user", f"question {number}")]))
+    message = {"role": "user", "content": f"question {number}"}
+    return Request(provider="openai", model="m", messages=(message,))
 
 async def main():
     client = Client(

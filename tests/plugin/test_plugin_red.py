@@ -380,3 +380,10 @@ def test_verbose_shows_every_case_that_got_worse(plain_suite: Any) -> None:
     result.stdout.no_fnmatch_line("*item-3: pass -> fail*")
     result = plain_suite.run(COMPARE, "--llmops-verbose")
     result.stdout.fnmatch_lines(["*item-3: pass -> fail*", "*item-7: pass -> fail*"])
+
+
+def test_stopping_early_still_shows_what_was_measured(plain_suite: Any) -> None:
+    plain_suite.prompt(wrong=[3])
+    result = plain_suite.run("-x")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["llmops: 3 of 4 answers passed*", "*passed*4 of 4*75.0 %*"])

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event
 
-from pytest_llmops.calls.exchange import Request, plain_messages
+from pytest_llmops.calls.exchange import Request
 from pytest_llmops.providers.local_join import SharedServer
 from pytest_llmops.providers.weights import DEFAULT_MODEL, Weights, find_weights
 from pytest_llmops.store.canonical import JsonValue
@@ -21,14 +21,14 @@ PATIENCE = 60.0
 
 CLIENT = """
 import asyncio, sys
-from pytest_llmops.calls.exchange import Request, plain_messages
+from pytest_llmops.calls.exchange import Request
 from pytest_llmops.providers.local import LocalProvider
 
 shape = {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "boolean"}}}
 request = Request(
     provider="local",
     model="smollm2-135m",
-    messages=plain_messages([("user", "Is water wet?")]),
+    messages=({"role": "user", "content": "Is water wet?"},),
     parameters={"temperature": 0, "response_format": shape},
 )
 
@@ -55,7 +55,7 @@ def ask(text: str, schema: JsonValue = None, **parameters: JsonValue) -> Request
     return Request(
         provider="local",
         model=DEFAULT_MODEL,
-        messages=plain_messages([("user", text)]),
+        messages=({"role": "user", "content": text},),
         parameters={"temperature": 0, "response_format": shape, **parameters},
     )
 

@@ -13,14 +13,14 @@ from fake_endpoint import DROP, HANG, Endpoint, Reply, Scripted, answer, error
 
 from pytest_llmops.calls.cache import Cache
 from pytest_llmops.calls.client import Client
-from pytest_llmops.calls.exchange import Request, plain_messages
+from pytest_llmops.calls.exchange import Request
 from pytest_llmops.calls.ledger import Ledger
 from pytest_llmops.calls.prefetch import LoopThread, Prefetch
 from pytest_llmops.errors import BadAnswerError, CallError, FatalCallError, TransientCallError
 from pytest_llmops.providers.openai import OpenAIProvider
 
 KEY = "sk-not-a-real-key-1234"
-ASKED = Request(provider="openai", model="fake-model", messages=plain_messages([("user", "hello")]))
+ASKED = Request(provider="openai", model="fake-model", messages=({"role": "user", "content": "hello"},))
 GOOD = b'{"choices": [{"message": {"role": "assistant", "content": "Hi."}, "finish_reason": "stop"}]}'
 HEADERS = {"x-request-id": "req-1"}
 
@@ -140,7 +140,7 @@ def test_passing_faults_are_asked_again_and_no_fault_is_cached(endpoint: Endpoin
     )
 
     async def outcome(name: str, reply: Scripted) -> tuple[str, int, bool]:
-        asked = Request(provider="openai", model="m", messages=plain_messages([("user", name)]))
+        asked = Request(provider="openai", model="m", messages=({"role": "user", "content": name},))
         before = len(endpoint.seen)
         endpoint.script(reply, reply)
         endpoint.otherwise = answer("Hi.")
@@ -288,7 +288,7 @@ def test_long_pages_are_cut_in_messages(endpoint: Endpoint) -> None:
 def test_half_a_character_is_told(endpoint: Endpoint) -> None:
     async def main() -> None:
         provider = OpenAIProvider(base_url=endpoint.base_url, api_key=KEY)
-        asked = Request(provider="openai", model="m", messages=plain_messages([("user", "\ud800")]))
+        asked = Request(provider="openai", model="m", messages=({"role": "user", "content": "\ud800"},))
         try:
             await provider.complete(asked)
         finally:

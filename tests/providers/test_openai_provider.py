@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fake_endpoint import Endpoint, Reply, answer
 
-from pytest_llmops.calls.exchange import Request, Response, Usage, plain_messages
+from pytest_llmops.calls.exchange import Request, Response, Usage
 from pytest_llmops.errors import MisuseError
 from pytest_llmops.providers.openai import OpenAIProvider
 
@@ -19,7 +19,7 @@ def request(text: str = "hello", **parameters: Any) -> Request:
     return Request(
         provider="openai",
         model="fake-model",
-        messages=plain_messages([("system", "Be brief."), ("user", text)]),
+        messages=({"role": "system", "content": "Be brief."}, {"role": "user", "content": text}),
         parameters=parameters,
     )
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from pytest_llmops.calls.exchange import Request, Response, Usage, plain_messages
+from pytest_llmops.calls.exchange import Request, Response, Usage
 from pytest_llmops.errors import BadAnswerError, MisuseError, TransientCallError
 from pytest_llmops.providers.scripted import ScriptedProvider
 
 
 def request(text: str) -> Request:
-    return Request(provider="scripted", model="m", messages=plain_messages([("user", text)]))
+    return Request(provider="scripted", model="m", messages=({"role": "user", "content": text},))
 
 
 def ask(provider: ScriptedProvider, text: str = "two words") -> Response:
