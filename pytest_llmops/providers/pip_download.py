@@ -54,7 +54,7 @@ def download(wheel: Wheel, folder: Path, progress: Callable[[int, int], None]) -
     code, output = _run(
         ["download", *pinned, "-d", str(folder)],
         folder,
-        lambda: progress(min(_largest(folder), wheel.size), wheel.size),
+        lambda: progress(min(largest_wheel(folder), wheel.size), wheel.size),
     )
     found = list(folder.glob("*.whl"))
     if code or not found:
@@ -87,12 +87,14 @@ def _run(arguments: list[str], folder: Path, look: Callable[[], None]) -> tuple[
             raise
 
 
-def _largest(folder: Path) -> int:
+def largest_wheel(folder: Path) -> int:
+    """Return the bytes of the largest wheel below `folder`, 0 where there is none yet."""
     sizes = [0]
-    for path in folder.rglob("*.whl"):
-        # pip moves its files about meanwhile.
-        with contextlib.suppress(OSError):
-            sizes.append(path.stat().st_size)
+    # pip makes, moves and removes files and folders meanwhile; os.walk passes over folders that are gone.
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                sizes.append(Path(place, name).stat().st_size if name.endswith(".whl") else 0)
     return max(sizes)
 
 

