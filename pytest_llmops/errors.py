@@ -16,7 +16,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import Literal
 
@@ -89,6 +88,9 @@ class AnswerError(LlmopsError, AssertionError):
 
 def closest(name: str, known: Iterable[str]) -> str:
     """Return a sentence that names the closest known name, or else all known names."""
+    # Only messages need it, and every pytest start would pay for it.
+    import difflib
+
     names = sorted(known)
     match = difflib.get_close_matches(name, names, n=1)
     if match:
