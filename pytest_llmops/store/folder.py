@@ -21,7 +21,7 @@ pytest-llmops keeps here what it compares with: commit this folder.
 | `runs/<digest>.jsonl` | one stored run: the answers and scores of one test | yes |
 | `runs/<digest>.meta.jsonl` | what differs between equal runs, such as times and costs | yes |
 | `refs/aliases/`, `refs/baselines/` | who pointed which name at which digest, one file a move | yes |
-| `local/` | cache, recent runs, reports | no, it is ignored |
+| `local/` | the cache of answers | no, it is ignored |
 
 No file is ever edited: files are named by the digest of what they hold, so two branches never conflict here.
 Whoever reads a file checks that it still holds what its name says.
