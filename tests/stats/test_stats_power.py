@@ -49,7 +49,8 @@ def test_a_side_without_repeats_borrows_the_noise_of_the_other():
     baseline, candidate = [[0.0, 0.2], [0.5, 0.7]], [[0.9], [0.1]]
     found = components(baseline, candidate)
     assert found.baseline == found.candidate == pytest.approx(0.02)
-    assert components(candidate, baseline).candidate == pytest.approx(0.02)
+    turned = components(candidate, baseline)
+    assert turned.baseline == turned.candidate == pytest.approx(0.02)
     assert found.effect == pytest.approx(variance([0.8, -0.5]) - 0.01 - 0.02)
 
 
@@ -185,6 +186,13 @@ def test_at_the_same_price_more_cases_are_the_way():
     )
     assert need.more_cases.price == need.more_repeats.price == 80
     assert need.cheaper is need.more_cases
+
+
+@pytest.mark.parametrize("size", range(MIN_UNITS, 60))
+def test_a_rounding_error_adds_no_case(size):
+    parts = noise(size * (0.1 / POWER_FACTOR) ** 2)
+    need = needed(parts, margin=0.1, cases=size, baseline_repeats=1, candidate_repeats=1)
+    assert (need.cases, need.repeats) == (size, 1)
 
 
 def test_a_suite_that_is_enough_needs_no_new_baseline():
