@@ -21,7 +21,7 @@ from pathlib import Path
 from pytest_llmops.golden.case import Case
 from pytest_llmops.project import Project
 from pytest_llmops.prompts.prompt import Prompt
-from pytest_llmops.runs.compare import Match, compare
+from pytest_llmops.runs.compare import Match, Rules, compare
 from pytest_llmops.runs.measure import measure
 from pytest_llmops.runs.record import CaseResult, Header, Run
 from pytest_llmops.scorers.score import Metric
@@ -118,7 +118,7 @@ def _suites(
             baseline_prompt=prompt,
             candidate_prompt=prompt,
         )
-        comparison = compare("aa", [match], margins={}, alpha=ALPHA)
+        comparison = compare("aa", [match], Rules(margins={}, alpha=ALPHA))
         verdicts.append(comparison.tests[0].metrics[0].verdict)
     return verdicts
 

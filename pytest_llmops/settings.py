@@ -33,6 +33,16 @@ class Settings:
     """Margins by metric name as a share of the metric's range; the one under "" is for all others."""
     alpha: float = 0.05
     """Risk of a false alarm for the whole session, one-sided."""
+    gate: tuple[str, ...] = ()
+    """Metrics that may turn the build red, `METRIC` or `METRIC@TAG`; empty for each metric's own default."""
+    slice: tuple[str, ...] = ()
+    """Tags inside which the comparison is repeated."""
+    canary: int | None = None
+    """Cases of the stored baseline's prompt that are asked again."""
+    early_stop: bool = False
+    """Stop a test as soon as its verdict is clear."""
+    plan: bool = False
+    """Say what a run would call and could see, and call nothing."""
     model: str | None = None
     """`provider:model` that stands in for the prompts' own; option or environment only."""
     default_model: str | None = None
@@ -67,8 +77,10 @@ def load_settings(root: Path | None, environ: Mapping[str, str], options: Mappin
     if root is not None:
         for name, value in _file_values(root).items():
             # A file speaks for all prompts, so a prompt's own model wins over it; an option is for this run.
-            key = "default_model" if name == "model" else name
-            values[key] = _read(name, value, f"{name} in the llmops settings of {root}")
+            key = _FILE_KEYS.get(name, name)
+            values[key] = _read(
+                name if name in _READERS else key, value, f"{name} in the llmops settings of {root}"
+            )
     for name in _READERS:
         variable = f"LLMOPS_{name.upper()}"
         if environ.get(variable):
@@ -122,7 +134,7 @@ def _file_values(root: Path) -> dict[str, Any]:
     else:
         return {}
     for name in values:
-        if name not in _READERS:
+        if name not in _READERS and name not in _FILE_KEYS:
             raise MisuseError(f"Unknown llmops setting {name!r} in {root}. {closest(name, _READERS)}")
     return values
 
@@ -229,6 +241,9 @@ def _cache_mode(value: object) -> str:
     raise ValueError(f"is not a cache mode. {closest(str(value), modes)}")
 
 
+_FILE_KEYS = {"model": "default_model", "margins": "margin"}
+"""Settings that are called otherwise in a file: `margins` is a table by metric."""
+
 _READERS: dict[str, Callable[[object], object]] = {
     "baseline": _text,
     "save_baseline": _text,
@@ -237,6 +252,11 @@ _READERS: dict[str, Callable[[object], object]] = {
     "rescore": _flag,
     "margin": _margins,
     "alpha": _alpha,
+    "gate": _texts,
+    "slice": _texts,
+    "canary": _count,
+    "early_stop": _flag,
+    "plan": _flag,
     "model": _text,
     "judge_model": _text,
     "prompt": _texts,

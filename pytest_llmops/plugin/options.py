@@ -11,12 +11,18 @@ from pytest_llmops.errors import MisuseError
 from pytest_llmops.settings import Settings, find_root, load_settings
 
 _OPTIONS: dict[str, tuple[str | None, str]] = {
-    "baseline": ("NAME", "compare with the stored baseline NAME"),
+    "baseline": (
+        "NAME",
+        "compare with the stored baseline NAME, or with alias:NAME, that prompt version asked today",
+    ),
     "save-baseline": ("NAME", "store complete tests as the baseline NAME"),
     "require-baseline": (None, "it is a usage error when no baseline is stored at all"),
     "strict": (None, "inconclusive and not comparable verdicts fail too"),
     "rescore": (None, "score the baseline's stored outputs again with today's judges and test bodies"),
     "alpha": ("X", "risk of a false alarm for the whole session, one-sided (default 0.05)"),
+    "canary": ("N", "ask N cases of the stored baseline's prompt again: has the provider's model moved?"),
+    "early-stop": (None, "run cases in random order, and stop a test as soon as its verdict is clear"),
+    "plan": (None, "say what a run would call, cost and be able to see; call nothing"),
     "repeat": ("N", "ask for each case N times"),
     "limit": ("N", "run at most N cases of each golden set"),
     "model": ("PROVIDER:MODEL", "answer with this model in place of the prompts' own"),
@@ -27,6 +33,8 @@ _OPTIONS: dict[str, tuple[str | None, str]] = {
 
 _LISTS: dict[str, tuple[str, str]] = {
     "margin": ("[METRIC=]X", "largest acceptable drop, as a share of the metric's range (default 0.05)"),
+    "gate": ("METRIC[@TAG]", "only these metrics turn the build red; with @TAG also inside that slice"),
+    "slice": ("TAG", "repeat the comparison inside the cases with this tag"),
     "tag": ("TAG", "run only cases with this tag"),
     "prompt": ("NAME@ALIAS", "run this version wherever the prompt NAME is asked for"),
 }

@@ -23,8 +23,9 @@ from pytest_llmops.plugin.verdicts import (
 )
 from pytest_llmops.reports.page import Line, Page, Style
 from pytest_llmops.reports.terminal import comparison_lines, scores_lines
-from pytest_llmops.runs.compare import Match, compare
+from pytest_llmops.runs.compare import Match, Rules, compare
 from pytest_llmops.runs.comparison import Comparison
+from pytest_llmops.runs.gate import Gate
 from pytest_llmops.settings import known_secrets
 
 _MARKUP: dict[Style, dict[str, bool]] = {
@@ -116,8 +117,12 @@ class Session:
         self._comparison = compare(
             name,
             [match for _, match in matched],
-            margins=self._settings.margin,
-            alpha=self._settings.alpha,
+            Rules(
+                margins=self._settings.margin,
+                alpha=self._settings.alpha,
+                gate=Gate(self._settings.gate),
+                slices=self._settings.slice,
+            ),
         )
         self._findings += [
             finding for test, _ in matched if (finding := unmeasured_finding(test, self._settings))

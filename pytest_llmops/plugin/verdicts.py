@@ -70,7 +70,7 @@ def comparison_findings(
     for metric in compared.metrics:
         name, sentence = metric.metric.name, metric_sentence(metric, comparison.baseline_name)
         strict = metric.verdict in (Verdict.INCONCLUSIVE, Verdict.NOT_COMPARABLE) and settings.strict
-        if not metric.metric.gated:
+        if not metric.gated:
             continue
         if metric.verdict is Verdict.REGRESSED:
             yield _regression(test, metric, sentence, comparison.baseline_name)

@@ -19,7 +19,7 @@ def note_lines(compared: MetricComparison, comparison: Comparison, page: Page) -
     """Give the sentences that one metric's row in the table needs."""
     sentences = list(_sentences(compared, comparison, page))
     if sentences:
-        gated = compared.metric.gated
+        gated = compared.gated
         style = VERDICT_STYLES[compared.verdict] if gated else "dim"
         text = f"{page.short(compared.metric.name)}: {'; '.join(sentences)}."
         yield from page.paragraph(text, style, indent=2)
@@ -30,7 +30,7 @@ def _sentences(compared: MetricComparison, comparison: Comparison, page: Page) -
     if verdict is Verdict.NOT_COMPARABLE:
         yield f"not comparable, {reason}"
         return
-    if not compared.metric.gated:
+    if not compared.gated:
         return
     if verdict is Verdict.TOO_FEW:
         yield f"too few cases, {counted(compared.units, 'unit')} of at least {MIN_UNITS}"

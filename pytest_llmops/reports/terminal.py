@@ -74,7 +74,7 @@ def _verdict_table(comparison: Comparison, page: Page) -> Iterator[Line]:
         droppable=("baseline", "n", interval, "candidate"),
         left=("metric", "verdict"),
     )
-    if any(not compared.metric.gated for test in comparison.tests for compared in test.metrics):
+    if any(not compared.gated for test in comparison.tests for compared in test.metrics):
         yield from page.paragraph("(in brackets: not gated, so no change of it fails the build)", "dim")
     if comparison.family > 1:
         yield from page.paragraph(
@@ -86,7 +86,7 @@ def _verdict_table(comparison: Comparison, page: Page) -> Iterator[Line]:
 
 
 def _row(test: TestComparison, compared: MetricComparison, interval: str, page: Page) -> Row:
-    metric, gated = compared.metric, compared.metric.gated
+    metric, gated = compared.metric, compared.gated
     return Row(
         group=page.short(test.test_key),
         cells={
@@ -106,9 +106,7 @@ def _details(test: TestComparison, comparison: Comparison, page: Page, *, verbos
     """Give what the table cannot hold; nothing for a test that needs no word."""
     notes = [line for compared in test.metrics for line in note_lines(compared, comparison, page)]
     regressed = [
-        compared
-        for compared in test.metrics
-        if compared.verdict is Verdict.REGRESSED and compared.metric.gated
+        compared for compared in test.metrics if compared.verdict is Verdict.REGRESSED and compared.gated
     ]
     yield from cause_lines(test, page)
     if regressed and not test.causes:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from pytest_llmops.prompts.prompt import Prompt
-from pytest_llmops.runs.comparison import (
-    Comparison,
-    MetricComparison,
-    Pairing,
-    TestComparison,
-)
+from pytest_llmops.runs.causes import causes_of
+from pytest_llmops.runs.comparison import Comparison, MetricComparison, Pairing, Stop, TestComparison
+from pytest_llmops.runs.gate import Gate
 from pytest_llmops.runs.pairing import PairedCase, pair, too_few_paired
 from pytest_llmops.runs.record import Run
 from pytest_llmops.runs.weighing import Weighed, margin_of, weigh_metric
@@ -34,44 +31,98 @@ class Match:
     candidate: Run
     baseline_prompt: Prompt | None
     candidate_prompt: Prompt
+    stop: Stop | None = None
+    """When the test ended, where it might have stopped early."""
 
 
-def compare(name: str, matches: Sequence[Match], *, margins: Mapping[str, float], alpha: float) -> Comparison:
-    """Return what the runs of a session show against the baseline `name`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """Be what the user decided about verdicts."""
 
-    Args:
-        name: the baseline's name.
-        matches: one match a test.
-        margins: shares of a metric's range by metric name; the one under "" is for all others.
-        alpha: risk of a false alarm for the whole session, one-sided.
-    """
+    margins: Mapping[str, float]
+    """Shares of a metric's range by metric name; the one under "" is for all others."""
+    alpha: float
+    """Risk of a false alarm for the whole session, one-sided."""
+    gate: Gate = field(default_factory=Gate)
+    slices: tuple[str, ...] = ()
+    """Tags inside which the comparison is repeated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Weighing:
+    """Be one test before the correction for all metrics."""
+
+    match: Match
+    pairing: Pairing
+    cases: Sequence[PairedCase]
+    metrics: Sequence[Weighed]
+    slices: Sequence[Weighed]
+
+    @property
+    def family(self) -> list[Weighed]:
+        """Return what shares alpha with the other tests of the session."""
+        return [item for item in (*self.metrics, *self.slices) if item.tested and item.comparison.gated]
+
+
+def compare(name: str, matches: Sequence[Match], rules: Rules) -> Comparison:
+    """Return what the runs of a session show against the baseline `name`, one match a test."""
     from pytest_llmops.stats.family import holm
 
-    paired = [pair(match.baseline, match.candidate) for match in matches]
-    weighed = [
-        [
-            weigh_metric(
-                match.baseline.header,
-                match.candidate.header,
-                cases,
-                metric,
-                margin=margin_of(metric, margins),
-                alpha=alpha,
-            )
-            for metric in _metrics(match)
-        ]
-        for match, (cases, _) in zip(matches, paired, strict=True)
-    ]
-    family = [item for items in weighed for item in items if item.tested and item.comparison.metric.gated]
-    adjusted = holm([item.evidence.p_drop for item in family if item.evidence]) or []
-    corrected = {id(item): p for item, p in zip(family, adjusted, strict=True)}
-    tests = [
-        _test(
-            match, cases, pairing, [_judge(item, corrected.get(id(item)), pairing, alpha) for item in items]
-        )
-        for match, (cases, pairing), items in zip(matches, paired, weighed, strict=True)
-    ]
-    return Comparison(baseline_name=name, alpha=alpha, family=len(family), tests=tuple(tests))
+    weighings = [_weighing(match, rules) for match in matches]
+    family = [item for weighing in weighings for item in weighing.family]
+    together = [item for weighing in weighings if weighing.match.stop is None for item in weighing.family]
+    adjusted = holm([item.evidence.p_drop for item in together if item.evidence]) or []
+    corrected = {id(item): p for item, p in zip(together, adjusted, strict=True)}
+    return Comparison(
+        baseline_name=name,
+        alpha=rules.alpha,
+        family=len(family),
+        tests=tuple(_test(weighing, corrected, rules.alpha) for weighing in weighings),
+    )
+
+
+def _weighing(match: Match, rules: Rules) -> _Weighing:
+    stop = match.stop
+    candidate = match.candidate
+    if stop is not None:
+        # Answers that were under way when the test ended count on no side, or the stop would be biased.
+        results = tuple(result for result in candidate.results if result.case_id in stop.cases)
+        candidate = replace(candidate, results=results)
+    not_run = stop.planned - stop.cases if stop else ()
+    cases, pairing = pair(match.baseline, candidate, not_run=not_run)
+    metrics = [_weighed(match, cases, metric, rules) for metric in _metrics(match)]
+    tagged = {tag: [case for case in cases if tag in case.candidate[0].tags] for tag in _tags(rules)}
+    return _Weighing(
+        match=match,
+        pairing=pairing,
+        cases=cases,
+        metrics=metrics,
+        slices=[
+            _weighed(match, members, item.comparison.metric, rules, tag)
+            for tag, members in tagged.items()
+            if members
+            for item in metrics
+            if item.comparison.verdict is not Verdict.NOT_COMPARABLE or item.evidence
+        ],
+    )
+
+
+def _tags(rules: Rules) -> list[str]:
+    return list(dict.fromkeys((*rules.slices, *rules.gate.tags)))
+
+
+def _weighed(
+    match: Match, cases: Sequence[PairedCase], metric: Metric, rules: Rules, tag: str = ""
+) -> Weighed:
+    plain = MetricComparison(
+        metric=metric,
+        verdict=Verdict.NOT_COMPARABLE,
+        gated=rules.gate.covers(metric, tag),
+        tag=tag,
+        margin=margin_of(metric, rules.margins),
+    )
+    alpha = match.stop.level if match.stop and plain.gated else rules.alpha
+    return weigh_metric(match.baseline.header, match.candidate.header, cases, plain, alpha=alpha)
 
 
 def _metrics(match: Match) -> list[Metric]:
@@ -81,59 +132,50 @@ def _metrics(match: Match) -> list[Metric]:
     return [*ours.values(), *gone]
 
 
-def _judge(item: Weighed, corrected: float | None, pairing: Pairing, alpha: float) -> MetricComparison:
-    comparison, evidence = item.comparison, item.evidence
+def _test(weighing: _Weighing, corrected: Mapping[int, float], alpha: float) -> TestComparison:
+    match, pairing = weighing.match, weighing.pairing
+    before, after = match.baseline.header, match.candidate.header
+
+    def judged(items: Sequence[Weighed]) -> tuple[MetricComparison, ...]:
+        return tuple(_judge(item, corrected.get(id(item)), weighing, alpha) for item in items)
+
+    return TestComparison(
+        test_key=after.test_key,
+        baseline=before,
+        candidate=after,
+        baseline_prompt=match.baseline_prompt,
+        candidate_prompt=match.candidate_prompt,
+        causes=causes_of(
+            before, after, old=match.baseline_prompt, new=match.candidate_prompt, pairing=pairing
+        ),
+        pairing=pairing,
+        metrics=judged(weighing.metrics),
+        slices=judged(weighing.slices),
+        stop=match.stop,
+        unmeasured=sum(result.status == "unmeasured" for result in match.candidate.results),
+        replayed=bool(weighing.cases) and all(case.replayed for case in weighing.cases),
+        reused=before.reused,
+    )
+
+
+def _judge(item: Weighed, corrected: float | None, weighing: _Weighing, alpha: float) -> MetricComparison:
+    comparison, evidence, stop = item.comparison, item.evidence, weighing.match.stop
     if evidence is not None:
+        if stop is not None and comparison.gated:
+            alpha = stop.level
         p_family = evidence.p_drop if corrected is None else corrected
         verdict = decide(evidence, p_family=p_family, margin=item.limit, alpha=alpha)
         suspect = verdict is Verdict.INCONCLUSIVE and evidence.p_drop <= alpha < p_family
         comparison = replace(comparison, verdict=verdict, p_family=corrected, suspect=suspect)
-    if too_few_paired(pairing) and comparison.verdict in _BETTER_THAN_INCONCLUSIVE:
+        if verdict is Verdict.REGRESSED and stop is not None and _only_others_broke(comparison, stop):
+            reason = f"the test stopped early because of {', '.join(stop.metrics)}, before this was decided"
+            comparison = replace(comparison, verdict=Verdict.INCONCLUSIVE, reason=reason)
+    if too_few_paired(weighing.pairing) and comparison.verdict in _BETTER_THAN_INCONCLUSIVE:
         reason = "more than 10 % of the baseline's cases are changed or missing"
         comparison = replace(comparison, verdict=Verdict.INCONCLUSIVE, reason=reason)
     return comparison
 
 
-def _test(
-    match: Match,
-    cases: Sequence[PairedCase],
-    pairing: Pairing,
-    metrics: Sequence[MetricComparison],
-) -> TestComparison:
-    return TestComparison(
-        test_key=match.candidate.header.test_key,
-        baseline=match.baseline.header,
-        candidate=match.candidate.header,
-        baseline_prompt=match.baseline_prompt,
-        candidate_prompt=match.candidate_prompt,
-        causes=_causes(match, pairing),
-        pairing=pairing,
-        metrics=tuple(metrics),
-        unmeasured=sum(result.status == "unmeasured" for result in match.candidate.results),
-        replayed=bool(cases) and all(case.replayed for case in cases),
-    )
-
-
-def _causes(match: Match, pairing: Pairing) -> tuple[str, ...]:
-    """Return what differs, in the order in which people suspect it."""
-    before, after = match.baseline.header, match.candidate.header
-    versions = {
-        name
-        for name, metric in after.metrics.items()
-        if name in before.metrics and before.metrics[name].version != metric.version
-    }
-    old, new = match.baseline_prompt, match.candidate_prompt
-    parameters = old is not None and old.parameters != new.parameters
-    wording = before.prompt_digest != after.prompt_digest and (
-        old is None
-        or {**old.content, "parameters": 0, "model": 0} != {**new.content, "parameters": 0, "model": 0}
-    )
-    found = {
-        "prompt": wording,
-        "model": before.model != after.model,
-        "parameters": parameters,
-        "golden rows": before.golden_digest != after.golden_digest or bool(pairing.changed),
-        "judge or metric": bool(versions - {"passed"}),
-        "test": "passed" in versions,
-    }
-    return tuple(name for name, differs in found.items() if differs)
+def _only_others_broke(comparison: MetricComparison, stop: Stop) -> bool:
+    """Tell whether the circuit breaker of another metric ended the test, when this one had no look due."""
+    return stop.kind == "breaker" and comparison.gated and comparison.metric.name not in stop.metrics

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from pytest_llmops.prompts.prompt import Prompt
 from pytest_llmops.runs.record import Header
@@ -34,6 +35,10 @@ class MetricComparison:
 
     metric: Metric
     verdict: Verdict
+    gated: bool = False
+    """A regression of it makes the build red."""
+    tag: str = ""
+    """The slice that it is about; empty for all cases."""
     cases: int = 0
     """Paired cases."""
     units: int = 0
@@ -49,7 +54,7 @@ class MetricComparison:
     p: float | None = None
     """How often chance alone would make it this much worse."""
     p_family: float | None = None
-    """`p` after Holm's correction; None where the metric is not gated."""
+    """`p` after Holm's correction; None where the metric is not gated or an early stop was possible."""
     margin: float = 0.0
     """The largest change for the worse that is acceptable."""
     smallest_seen: float | None = None
@@ -75,6 +80,25 @@ class Pairing:
     """Ids that the baseline does not hold."""
     missing: Mapping[str, str] = field(default_factory=dict)
     """Ids that only the baseline holds, each with the reason."""
+    not_run: tuple[str, ...] = ()
+    """Ids that an early stop left out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """Say when a test that may stop early did so, or that it ran to its end."""
+
+    kind: Literal["breaker", "regressed", "unharmed", "end"]
+    """breaker: nearly all flips are losses; regressed: a look found a regression; unharmed: half or more of
+    the cases show no drop; end: all cases ran."""
+    cases: frozenset[str]
+    """Ids of the cases that count."""
+    planned: frozenset[str]
+    """Ids of the cases that a run to the end would have measured."""
+    level: float
+    """The one-sided p that each gated metric was held against when it ended."""
+    metrics: tuple[str, ...] = ()
+    """Gated metrics that made it stop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,10 +117,16 @@ class TestComparison:
     """What differs: prompt, model, parameters, golden rows, judge, test."""
     pairing: Pairing
     metrics: tuple[MetricComparison, ...]
+    slices: tuple[MetricComparison, ...] = ()
+    """The same metrics inside each tag that was asked for."""
+    stop: Stop | None = None
+    """None where no early stop was possible."""
     unmeasured: int = 0
     """Candidate results lost to provider faults."""
     replayed: bool = False
     """All requests equal the baseline's, so its outputs stand."""
+    reused: int = 0
+    """Answers of the stored run that were already there when it was saved."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,11 +136,14 @@ class Comparison:
     baseline_name: str
     alpha: float
     family: int
-    """How many gated metrics Holm's correction covered."""
+    """How many gated metrics and slices shared alpha."""
     tests: tuple[TestComparison, ...]
 
     def count(self, verdict: Verdict) -> int:
-        """Return how many gated metrics got `verdict`."""
+        """Return how many gated metrics and slices got `verdict`."""
         return sum(
-            metric.verdict is verdict for test in self.tests for metric in test.metrics if metric.metric.gated
+            compared.verdict is verdict
+            for test in self.tests
+            for compared in (*test.metrics, *test.slices)
+            if compared.gated
         )

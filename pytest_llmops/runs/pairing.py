@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_llmops.runs.comparison import Pairing
 from pytest_llmops.runs.record import CaseResult, Run
-from pytest_llmops.scorers.score import Metric, Score
+from pytest_llmops.scorers.score import Metric
 
 MAX_UNPAIRED = 0.10
 """Share of the baseline's cases that may be changed or missing before no good verdict is possible."""
 
 _MEASURED = ("measured", "bad_answer")
+
+_Results = tuple[CaseResult, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,41 +22,54 @@ class PairedCase:
     """Be one case that stands on both sides, repeats in order."""
 
     case_id: str
-    baseline: tuple[CaseResult, ...]
-    candidate: tuple[CaseResult, ...]
-
-    @property
-    def twins(self) -> list[tuple[CaseResult, CaseResult]]:
-        """Return the repeats that asked the very same requests, baseline first."""
-        stored = {result.requests: result for result in self.baseline if result.requests}
-        return [(stored[result.requests], result) for result in self.candidate if result.requests in stored]
+    baseline: _Results
+    candidate: _Results
+    twins: tuple[tuple[CaseResult, CaseResult], ...] = ()
+    """The repeats that asked the very same requests, baseline first."""
 
     @property
     def replayed(self) -> bool:
         """Tell whether every request of the candidate is one of the baseline's."""
         return len(self.twins) == len(self.candidate)
 
+    @property
+    def unit(self) -> str:
+        """Return the name of the independent unit: the cluster, or the case that stands alone."""
+        cluster = self.candidate[0].cluster
+        return f"case {self.case_id}" if cluster is None else f"cluster {cluster}"
 
-def pair(baseline: Run, candidate: Run) -> tuple[list[PairedCase], Pairing]:
-    """Return the paired cases in the order of their ids, and why others are not paired."""
+
+def pair(baseline: Run, candidate: Run, *, not_run: Collection[str] = ()) -> tuple[list[PairedCase], Pairing]:
+    """Return the paired cases in the order of their ids, and why others are not paired.
+
+    Args:
+        baseline: one side.
+        candidate: the other side.
+        not_run: ids of cases that an early stop left out on purpose.
+    """
     before, after = _by_case(baseline.results), _by_case(candidate.results)
     paired: list[PairedCase] = []
     changed: list[str] = []
     missing: dict[str, str] = {}
-    for case_id, stored in before.items():
+    skipped = set(not_run)
+    for case_id, all_stored in before.items():
         results = after.get(case_id, ())
-        measured = tuple(result for result in results if result.status in _MEASURED)
-        if results and results[0].row_digest != stored[0].row_digest:
+        stored, measured = _measured(all_stored), _measured(results)
+        if case_id in skipped:
+            continue
+        if results and results[0].row_digest != all_stored[0].row_digest:
             changed.append(case_id)
-        elif measured:
-            paired.append(PairedCase(case_id=case_id, baseline=stored, candidate=measured))
+        elif measured and stored:
+            twins = _twins(stored, measured)
+            paired.append(PairedCase(case_id=case_id, baseline=stored, candidate=measured, twins=twins))
         else:
-            missing[case_id] = results[0].detail or results[0].status if results else "not in this run"
+            missing[case_id] = _why_missing(results if stored else all_stored)
     return paired, Pairing(
         paired=tuple(case.case_id for case in paired),
         changed=tuple(changed),
-        new=tuple(case_id for case_id in after if case_id not in before),
+        new=tuple(case_id for case_id in after if case_id not in before and case_id not in skipped),
         missing=missing,
+        not_run=tuple(sorted(skipped)),
     )
 
 
@@ -72,23 +87,38 @@ def score_of(result: CaseResult, metric: Metric) -> float | None:
     return metric.worst if result.status == "bad_answer" else None
 
 
-def stored_scores(case: PairedCase, metric: Metric, *, rescored: bool) -> list[float]:
-    """Return the baseline's scores of a case, or today's scores of its stored outputs."""
-    if not rescored:
-        found = [score_of(result, metric) for result in case.baseline]
-        return [value for value in found if value is not None]
-    again: Sequence[Score] = next(
-        (
-            result.stored_scores[metric.name]
-            for result in case.candidate
-            if metric.name in result.stored_scores
-        ),
-        (),
+def scores_of(results: Sequence[CaseResult], metric: Metric) -> list[float]:
+    """Return the known scores of a case, one a repeat."""
+    return [value for result in results if (value := score_of(result, metric)) is not None]
+
+
+def stored_scores(case: PairedCase, metric: Metric) -> list[float]:
+    """Return today's scores of the baseline's outputs of a case, where they were scored again."""
+    name = metric.name
+    found = next(
+        (result.stored_scores[name] for result in case.candidate if name in result.stored_scores), ()
     )
-    return [score.value for score in again if score.value is not None]
+    return [score.value for score in next(again, ()) if score.value is not None]
 
 
-def _by_case(results: Sequence[CaseResult]) -> Mapping[str, tuple[CaseResult, ...]]:
+def _measured(results: _Results) -> _Results:
+    if all(result.status in _MEASURED for result in results):
+        return results
+    return tuple(result for result in results if result.status in _MEASURED)
+
+
+def _twins(stored: _Results, measured: _Results) -> tuple[tuple[CaseResult, CaseResult], ...]:
+    by_requests = {result.requests: result for result in stored if result.requests}
+    return tuple(
+        (by_requests[result.requests], result) for result in measured if result.requests in by_requests
+    )
+
+
+def _why_missing(results: _Results) -> str:
+    return results[0].detail or results[0].status if results else "not in this run"
+
+
+def _by_case(results: Sequence[CaseResult]) -> Mapping[str, _Results]:
     groups: dict[str, list[CaseResult]] = {}
     for result in sorted(results, key=lambda result: (result.case_id, result.repeat)):
         groups.setdefault(result.case_id, []).append(result)

@@ -47,6 +47,8 @@ class CaseResult:
     """pytest's own name of the item: for messages, never parsed."""
     stored_scores: Mapping[str, tuple[Score, ...]] = field(default_factory=dict)
     """Today's scores of the baseline's stored outputs, by metric, where they were scored again."""
+    reused: bool = False
+    """The answer is from an earlier session."""
 
     @property
     def response(self) -> Response | None:
@@ -92,6 +94,9 @@ class Header:
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     packages: Mapping[str, str] = field(default_factory=dict)
     """Versions of the packages that could change a score."""
+    reused: int = 0
+    """Answers that were there before the session that stored the run: whoever stored it may have known how
+    lucky they are."""
     schema_version: int = SCHEMA_VERSION
 
     def to_json(self) -> dict[str, Any]:

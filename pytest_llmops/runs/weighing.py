@@ -6,15 +6,20 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from pytest_llmops.runs.comparison import CaseChange, MetricComparison
-from pytest_llmops.runs.pairing import PairedCase, score_of, stored_scores
+from pytest_llmops.runs.comparison import MetricComparison
+from pytest_llmops.runs.pairing import PairedCase, score_of
 from pytest_llmops.runs.record import Header
+from pytest_llmops.runs.rows import Row, mean, rows_of, unusable, worse_cases
 from pytest_llmops.scorers.score import Metric
 from pytest_llmops.settings import DEFAULT_MARGIN
 from pytest_llmops.stats.verdict import MIN_UNITS, Evidence, Verdict
+from pytest_llmops.stats.weigh import Sample
 
 RATIO_MARGIN = 0.10
 """The largest relative rise of seconds or dollars that is acceptable where no margin is set."""
+
+_LEAST_RATIO = 1e-9
+"""Stands for 0 seconds or dollars, which have no logarithm."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,41 +59,65 @@ def margin_of(metric: Metric, margins: Mapping[str, float]) -> float:
     return share if metric.range is None else share * (metric.range[1] - metric.range[0])
 
 
+def limit_of(metric: Metric, margin: float) -> float:
+    """Return the margin in the units in which evidence is given: natural logarithms for ratios."""
+    return math.log1p(margin) if metric.kind == "ratio" else margin
+
+
 def weigh_metric(
     baseline: Header,
     candidate: Header,
     cases: Sequence[PairedCase],
-    metric: Metric,
+    plain: MetricComparison,
     *,
-    margin: float,
     alpha: float,
 ) -> Weighed:
-    """Return what the paired cases say of one metric, before the correction for all metrics."""
-    plain = MetricComparison(metric=metric, verdict=Verdict.NOT_COMPARABLE, margin=margin)
+    """Return what the paired cases say of one metric, before the correction for all metrics.
+
+    Args:
+        baseline: header of the stored run.
+        candidate: header of the run beside it.
+        cases: the paired cases, or those of a slice.
+        plain: the metric with its margin, and nothing found yet.
+        alpha: risk of a false alarm, one-sided.
+    """
+    metric = plain.metric
     if metric.name not in candidate.metrics:
         return Weighed(comparison=replace(plain, reason="this run no longer measures it"))
     rescored = any(metric.name in result.stored_scores for case in cases for result in case.candidate)
-    reason = "" if rescored else not_comparable(baseline, metric)
-    if not reason and not rescored:
-        reason = _unsteady(cases, metric)
+    reason = "" if rescored else not_comparable(baseline, metric) or _unsteady(cases, metric)
+    rows = [] if reason else rows_of(cases, metric, rescored=rescored)
+    reason = reason or unusable(rows, metric)
     if reason:
         return Weighed(comparison=replace(plain, reason=reason))
-    rows = _rows(cases, metric, rescored=rescored)
-    return _evidence(plain, rows, alpha)
+    if not rows:
+        return Weighed(comparison=replace(plain, verdict=Verdict.TOO_FEW, reason="no case is paired"))
+    described = _described(plain, rows)
+    if not metric.volatile and all(row.case.replayed and set(row.before) == set(row.after) for row in rows):
+        return Weighed(comparison=replace(described, verdict=Verdict.UNCHANGED))
+    from pytest_llmops.stats.weigh import weigh
+
+    evidence = weigh(sample_of(rows, metric), alpha=alpha)
+    limit = limit_of(metric, plain.margin)
+    return Weighed(comparison=_measured(described, evidence, limit), evidence=evidence, limit=limit)
 
 
-_Row = tuple[PairedCase, list[float], list[float]]
+def sample_of(rows: Sequence[Row], metric: Metric) -> Sample:
+    """Return the scores of the rows so that more is better; seconds and dollars as their logarithm."""
+    clustered = any(row.case.candidate[0].cluster is not None for row in rows)
+    return Sample(
+        baseline=[_oriented(metric, row.before) for row in rows],
+        candidate=[_oriented(metric, row.after) for row in rows],
+        clusters=[row.case.unit for row in rows] if clustered else None,
+        span=1.0 if metric.range is None else metric.range[1] - metric.range[0],
+        pass_fail=metric.kind == "pass_fail",
+    )
 
 
-def _rows(cases: Sequence[PairedCase], metric: Metric, *, rescored: bool) -> list[_Row]:
-    rows = []
-    for case in cases:
-        before = stored_scores(case, metric, rescored=rescored)
-        found = [score_of(result, metric) for result in case.candidate]
-        after = [value for value in found if value is not None]
-        if before and after:
-            rows.append((case, before, after))
-    return rows
+def _oriented(metric: Metric, values: list[float]) -> list[float]:
+    if metric.kind == "ratio":
+        values = [math.log(max(value, _LEAST_RATIO)) for value in values]
+    return values if metric.higher_is_better else [-value for value in values]
 
 
 def _unsteady(cases: Sequence[PairedCase], metric: Metric) -> str:
@@ -106,50 +135,17 @@ def _unsteady(cases: Sequence[PairedCase], metric: Metric) -> str:
     return ""
 
 
-def _evidence(plain: MetricComparison, rows: Sequence[_Row], alpha: float) -> Weighed:
-    metric = plain.metric
-    if not rows:
-        return Weighed(comparison=replace(plain, verdict=Verdict.TOO_FEW, reason="no case is paired"))
-    described = _described(plain, rows)
-    if not metric.volatile and all(case.replayed and set(b) == set(a) for case, b, a in rows):
-        return Weighed(comparison=replace(described, verdict=Verdict.UNCHANGED))
-    from pytest_llmops.stats.weigh import Sample, weigh
-
-    clusters = [case.candidate[0].cluster for case, _, _ in rows]
-    sample = Sample(
-        baseline=[[_oriented(metric, value) for value in before] for _, before, _ in rows],
-        candidate=[[_oriented(metric, value) for value in after] for _, _, after in rows],
-        clusters=[
-            f"cluster {cluster}" if cluster is not None else f"case {case.case_id}"
-            for cluster, (case, _, _) in zip(clusters, rows, strict=True)
-        ]
-        if any(cluster is not None for cluster in clusters)
-        else None,
-        span=1.0 if metric.range is None else metric.range[1] - metric.range[0],
-        pass_fail=metric.kind == "pass_fail",
-    )
-    evidence = weigh(sample, alpha=alpha)
-    limit = math.log1p(plain.margin) if metric.kind == "ratio" else plain.margin
-    return Weighed(comparison=_measured(described, evidence, limit), evidence=evidence, limit=limit)
-
-
-def _oriented(metric: Metric, value: float) -> float:
-    """Return the score so that more is better; seconds and dollars as their logarithm."""
-    number = math.log(max(value, 1e-9)) if metric.kind == "ratio" else value
-    return number if metric.higher_is_better else -number
-
-
-def _described(plain: MetricComparison, rows: Sequence[_Row]) -> MetricComparison:
-    before = math.fsum(_mean(b) for _, b, _ in rows) / len(rows)
-    after = math.fsum(_mean(a) for _, _, a in rows) / len(rows)
+def _described(plain: MetricComparison, rows: Sequence[Row]) -> MetricComparison:
+    before = math.fsum(mean(row.before) for row in rows) / len(rows)
+    after = math.fsum(mean(row.after) for row in rows) / len(rows)
     return replace(
         plain,
         cases=len(rows),
-        units=len({case.candidate[0].cluster or f"\0{case.case_id}" for case, _, _ in rows}),
+        units=len({row.case.unit for row in rows}),
         baseline=before,
         candidate=after,
         change=after - before,
-        worse=_worse(plain.metric, rows),
+        worse=worse_cases(rows, plain.metric),
     )
 
 
@@ -171,41 +167,3 @@ def _measured(described: MetricComparison, evidence: Evidence, limit: float) -> 
         smallest_seen=smallest,
         cases_needed=evidence.cases_needed(limit),
     )
-
-
-def _worse(metric: Metric, rows: Sequence[_Row]) -> tuple[CaseChange, ...]:
-    sign = 1 if metric.higher_is_better else -1
-    fallen = [
-        (sign * (_mean(after) - _mean(before)), case, before, after)
-        for case, before, after in rows
-        if sign * (_mean(after) - _mean(before)) < 0
-    ]
-    fallen.sort(key=lambda item: (item[0], item[1].case_id))
-    return tuple(_case_change(metric, case, before, after) for _, case, before, after in fallen)
-
-
-def _case_change(
-    metric: Metric, case: PairedCase, before: Sequence[float], after: Sequence[float]
-) -> CaseChange:
-    def value(index: int) -> float:
-        score = score_of(case.candidate[index], metric)
-        return math.inf if score is None else score if metric.higher_is_better else -score
-
-    # Of several repeats the worst one shows best what went wrong.
-    shown = case.candidate[min(range(len(case.candidate)), key=value)]
-    score = shown.scores.get(metric.name)
-    return CaseChange(
-        case_id=case.case_id,
-        inputs=shown.inputs,
-        expected=shown.expected,
-        baseline_score=_mean(before),
-        candidate_score=_mean(after),
-        baseline_output=case.baseline[0].output,
-        candidate_output=shown.output,
-        reason=shown.detail or (score.reason if score else ""),
-        nodeid=shown.nodeid,
-    )
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)

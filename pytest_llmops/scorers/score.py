@@ -40,7 +40,7 @@ class Metric:
 
     @property
     def gated(self) -> bool:
-        """Tell whether a regression of this metric makes the build red."""
+        """Tell whether a regression of this metric makes the build red, unless the settings say otherwise."""
         return self.kind == "pass_fail" or (self.kind == "score" and self.threshold is not None)
 
     @property
@@ -56,15 +56,22 @@ class Metric:
         Raises:
             MisuseError: `value` is not a finite number in the declared range.
         """
+        refusal = self.refusal(value)
+        if refusal:
+            raise MisuseError(f"The metric {self.name!r} gave {refusal}.")
         number = float(value)
-        if not math.isfinite(number):
-            raise MisuseError(f"The metric {self.name!r} gave {value}, which is not a finite number.")
-        if self.range is not None and not self.range[0] <= number <= self.range[1]:
-            raise MisuseError(
-                f"The metric {self.name!r} gave {value}, outside its range "
-                f"{self.range[0]:g} to {self.range[1]:g}."
-            )
         return Score(value=number, passed=self.passes(number), reason=reason)
+
+    def refusal(self, value: object) -> str:
+        """Return `value` and why it is no score of this metric; "" where it is one."""
+        if not isinstance(value, int | float):
+            return f"{value!r}, which is not a number"
+        if not math.isfinite(value):
+            return f"{value}, which is not a finite number"
+        low, high = self.range or (0.0, math.inf)
+        if low <= value <= high:
+            return ""
+        return f"{value}, outside its range {low:g} to {high:g}"
 
     def passes(self, value: float) -> bool | None:
         """Tell whether `value` reaches the threshold; None without one."""

@@ -69,6 +69,7 @@ def fallen(number, *, baseline='{"team": "shipping"}', candidate='{"team": "bill
 def triage():
     passed = MetricComparison(
         metric=Metric(name="passed", version="a"),
+        gated=True,
         verdict=Verdict.REGRESSED,
         cases=120,
         units=120,
@@ -89,6 +90,7 @@ def triage():
         metric=Metric(
             name="next_step", version="b", kind="score", range=(1.0, 5.0), threshold=3.0, free=False
         ),
+        gated=True,
         verdict=Verdict.NO_REGRESSION,
         cases=120,
         units=120,
@@ -142,6 +144,7 @@ def triage():
 def summary():
     exact = MetricComparison(
         metric=Metric(name="exact", version="c"),
+        gated=True,
         verdict=Verdict.INCONCLUSIVE,
         cases=94,
         units=94,
@@ -158,6 +161,7 @@ def summary():
     )
     schema = MetricComparison(
         metric=Metric(name="schema", version="d"),
+        gated=True,
         verdict=Verdict.UNCHANGED,
         cases=94,
         units=94,
@@ -168,6 +172,7 @@ def summary():
     )
     tone = MetricComparison(
         metric=Metric(name="tone", version="e", free=False),
+        gated=True,
         verdict=Verdict.NOT_COMPARABLE,
         margin=0.05,
         reason="it measures differently now; --llmops-rescore scores the stored outputs again",

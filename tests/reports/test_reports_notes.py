@@ -13,6 +13,7 @@ from pytest_llmops.scorers.score import Metric
 from pytest_llmops.stats.verdict import Verdict
 
 PASSED = MetricComparison(
+    gated=True,
     metric=Metric(name="passed", version="1"),
     verdict=Verdict.INCONCLUSIVE,
     cases=94,
@@ -110,5 +111,8 @@ def test_good_verdicts_need_no_word(verdict):
 def test_what_is_not_gated_needs_no_word_unless_it_is_not_comparable():
     score = Metric(name="rouge", version="1", kind="score")
 
-    assert said(replace(PASSED, metric=score)) == []
-    assert said(replace(PASSED, metric=score, verdict=Verdict.NOT_COMPARABLE, reason="x"))[0][1] == "dim"
+    assert said(replace(PASSED, metric=score, gated=False)) == []
+    assert (
+        said(replace(PASSED, metric=score, gated=False, verdict=Verdict.NOT_COMPARABLE, reason="x"))[0][1]
+        == "dim"
+    )

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_llmops.prompts.prompt import Prompt
-from pytest_llmops.runs.compare import Match, compare
+from pytest_llmops.runs.compare import Match, Rules, compare
 from pytest_llmops.runs.comparison import Comparison, MetricComparison
 from pytest_llmops.runs.record import CaseResult, Header, Run
 from pytest_llmops.scorers.score import Metric, Score
@@ -71,7 +71,7 @@ def compared(before: Run, after: Run, **more: Any) -> Comparison:
     match = Match(
         baseline=before, candidate=after, baseline_prompt=prompt(), candidate_prompt=more.pop("new", prompt())
     )
-    return compare("production", [match], **{"margins": {}, "alpha": 0.05, **more})
+    return compare("production", [match], Rules(**{"margins": {}, "alpha": 0.05, **more}))
 
 
 def only(comparison: Comparison) -> MetricComparison:

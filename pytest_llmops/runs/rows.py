@@ -1,0 +1,87 @@
+"""Collect the scores of one metric, case by case, from both sides."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from pytest_llmops.runs.comparison import CaseChange
+from pytest_llmops.runs.pairing import PairedCase, score_of, scores_of, stored_scores
+from pytest_llmops.scorers.score import Metric
+
+
+class Row(NamedTuple):
+    """Be one paired case with the scores of its repeats."""
+
+    case: PairedCase
+    before: list[float]
+    after: list[float]
+    change: float
+    """Mean of `after` minus mean of `before`."""
+
+
+def rows_of(cases: Sequence[PairedCase], metric: Metric, *, rescored: bool) -> list[Row]:
+    """Return the cases that have a score on both sides.
+
+    Args:
+        cases: paired cases.
+        metric: what is scored.
+        rescored: take today's scores of the stored outputs for the baseline.
+    """
+    rows = []
+    for case in cases:
+        before = stored_scores(case, metric) if rescored else scores_of(case.baseline, metric)
+        after = scores_of(case.candidate, metric)
+        if before and after:
+            rows.append(Row(case, before, after, mean(after) - mean(before)))
+    return rows
+
+
+def unusable(rows: Sequence[Row], metric: Metric) -> str:
+    """Return which score is none of `metric`, and in which case; "" where all are."""
+    for row in rows:
+        for side, values in (("baseline", row.before), ("candidate", row.after)):
+            for value in values:
+                reason = metric.refusal(value)
+                if reason:
+                    return f"the {side}'s score of case {row.case.case_id!r} is {reason}"
+    return ""
+
+
+def worse_cases(rows: Sequence[Row], metric: Metric) -> tuple[CaseChange, ...]:
+    """Return the cases whose score fell, worst first."""
+    sign = 1 if metric.higher_is_better else -1
+    fallen = [row for row in rows if sign * row.change < 0]
+    fallen.sort(key=lambda row: (sign * row.change, row.case.case_id))
+    return tuple(_case_change(metric, row) for row in fallen)
+
+
+def mean(values: Sequence[float]) -> float:
+    """Return the mean of at least one number."""
+    return values[0] if len(values) == 1 else math.fsum(values) / len(values)
+
+
+def _case_change(metric: Metric, row: Row) -> CaseChange:
+    case = row.case
+
+    def value(index: int) -> float:
+        score = score_of(case.candidate[index], metric)
+        return math.inf if score is None else score if metric.higher_is_better else -score
+
+    # Of several repeats the worst one shows best what went wrong.
+    shown = case.candidate[0]
+    if len(case.candidate) > 1:
+        shown = case.candidate[min(range(len(case.candidate)), key=value)]
+    score = shown.scores.get(metric.name)
+    return CaseChange(
+        case_id=case.case_id,
+        inputs=shown.inputs,
+        expected=shown.expected,
+        baseline_score=mean(row.before),
+        candidate_score=mean(row.after),
+        baseline_output=case.baseline[0].output,
+        candidate_output=shown.output,
+        reason=shown.detail or (score.reason if score else ""),
+        nodeid=shown.nodeid,
+    )
