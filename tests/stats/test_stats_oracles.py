@@ -88,8 +88,9 @@ def test_each_limit_of_a_share_has_its_risk_on_its_own_side(cases, share, alpha)
         assert binomtest(count, cases, high, alternative="less").pvalue == pytest.approx(alpha)
 
 
-@given(st.lists(st.integers(0, 200).map(lambda step: step / 1_000), min_size=1, max_size=25))
-@settings(max_examples=10)  # the oracle is slow
+@pytest.mark.parametrize(
+    "values", [[0.02, 0.013, 0.05], [0.03, 0.03], [0.04, 0.02], [0.015, 0.02, 0.026], [0.017, 0.001, 0.04]]
+)
 def test_the_same_metrics_are_called_as_by_statsmodels(values):
     called = multipletests(values, alpha=0.05, method="holm")[0]
     for adjusted, expected in zip(holm(values), called, strict=True):
