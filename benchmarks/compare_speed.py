@@ -1,7 +1,7 @@
 """Measure how long it takes to weigh large suites, and the memory that this takes.
 
-Every shape of data is weighed in a process of its own, several times: the shortest time counts. Imports are not
-counted. Memory is the most that Python and numpy held at once beyond the data themselves.
+Every shape of data is weighed in a process of its own, several times: the shortest time counts, without the
+imports. Memory is the most that Python and numpy held at once beyond the data themselves.
 
     python -m benchmarks.compare_speed [--times 5] [--seed 1]
 """

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
 
 
 class Interval(NamedTuple):
@@ -46,7 +49,7 @@ def mover(*, losses: int, gains: int, cases: int, alpha: float) -> Interval:
     return Interval(change - below, change + above)
 
 
-def guarded_t(totals: Sequence[float], sizes: Sequence[int], *, span: float, alpha: float) -> Interval:
+def guarded_t(totals: ArrayLike, sizes: ArrayLike, *, span: float, alpha: float) -> Interval:
     """Return the limits of the mean change of a case, from the totals of independent units.
 
     Student's interval for a ratio of totals, guarded twice against suites where almost every case is tied:
@@ -59,17 +62,19 @@ def guarded_t(totals: Sequence[float], sizes: Sequence[int], *, span: float, alp
         span: width of the metric's range, which stands in for the change where nothing changed.
         alpha: the risk accepted at each end.
     """
+    import numpy as np
     from scipy.special import stdtrit
 
-    units, cases = len(totals), sum(sizes)
-    mean = math.fsum(totals) / cases
+    summed, counts = np.asarray(totals, np.float64), np.asarray(sizes, np.int64)
+    units, cases = len(summed), int(counts.sum())
+    mean = _sum(summed) / cases
     if units < 2:
         return Interval(min(mean, -span), max(mean, span))
     t = float(stdtrit(units - 1, 1 - alpha))
-    errors = [total - size * mean for total, size in zip(totals, sizes, strict=True)]
-    changed = [total * total for total in totals if total]
-    guard = math.fsum(changed) / len(changed) if changed else span * span
-    squares = math.fsum(error * error for error in errors)
+    errors = summed - counts * mean
+    changed = summed[summed != 0]
+    guard = _sum(changed * changed) / len(changed) if len(changed) else span * span
+    squares = _sum(errors * errors)
     reach = t * math.sqrt(squares + 2 * guard) / cases
     lean = _skewed_total(errors, math.sqrt(squares / (units - 1))) * (1 + 2 * t * t) / (6 * cases)
     return Interval(mean - reach + min(0.0, lean), mean + reach + max(0.0, lean))
@@ -91,10 +96,15 @@ def _added(one: float, other: float, lean: float) -> float:
     return math.sqrt(one * one + other * other + 2 * lean * one * other)
 
 
-def _skewed_total(errors: Sequence[float], sd: float) -> float:
+def _sum(values: NDArray[np.float64]) -> float:
+    """Return the sum, which does not depend on the order."""
+    return math.fsum(values.tolist())
+
+
+def _skewed_total(errors: NDArray[np.float64], sd: float) -> float:
     """Return skewness times standard deviation; 0 where all errors are."""
     if sd == 0:
         return 0.0
     count = len(errors)
-    population = sd * math.sqrt((count - 1) / count)
-    return sd * math.fsum((error / population) ** 3 for error in errors) / count
+    shares = errors / (sd * math.sqrt((count - 1) / count))
+    return sd * _sum(shares * shares * shares) / count

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cache, reduce
-from itertools import combinations, groupby
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytest_llmops.stats.reference import Pools, drawn, every, ways
+from pytest_llmops.stats.units import Units
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,27 +22,8 @@ DRAWS = 9_999
 MID_P_UNITS = 10
 """From so many units on, a relabelling that ties with what was seen counts half."""
 
-JOINT = 2**9
-"""Most entries of the joint table from which a sample is drawn: it stays in the processor's cache."""
-
-BLOCKS = 8
-"""Joint tables made at once, which bounds the memory used."""
-
 SAME = 1e-9
 """Statistics no further apart are ties: they differ by the order of a sum."""
-
-Runs: TypeAlias = tuple[tuple[float, ...], tuple[float, ...]]
-"""The totals of a unit in each baseline run and in each candidate run, each in ascending order."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unit:
-    """Be cases that stand or fall together; mostly one case."""
-
-    baseline: tuple[float, ...]
-    """Summed score of the cases, one sum a run."""
-    candidate: tuple[float, ...]
-    cases: int = 1
 
 
 class Tails(NamedTuple):
@@ -52,53 +33,64 @@ class Tails(NamedTuple):
     rise: float
 
 
-def relabelled(units: Sequence[Unit], *, resolution: float) -> Tails:
+def relabelled(groups: Sequence[Units], *, resolution: float) -> Tails:
     """Return both tails of the relabelling test.
 
     Under no change, which runs of a unit were the baseline's is a toss of its own. The clearness of a change
     is sum(D) / sqrt(sum(D * D)) over the differences D of the units. Units count the same in any order, runs
     too, and exchanging baseline and candidate exchanges the tails: the sample of relabellings is seeded by
-    the sorted data.
+    the sorted data, whichever side they come from.
 
     Args:
-        units: independent units, at least one run on either side of each.
+        groups: independent units, each shape once.
         resolution: differences that are not larger are rounding errors, in score units.
     """
-    runs = list(_telling(units, resolution))
-    if not runs:
+    tie = 0.5 if sum(map(len, groups)) >= MID_P_UNITS else 1.0
+    pools: Pools = {}
+    seen: list[float] = []
+    for group in groups:
+        pool, differences = _pooled(group, resolution)
+        if len(pool):
+            pools[group.shape] = pool
+            seen += differences
+    if not pools:
         return Tails(1.0, 1.0)
-    tie = 0.5 if len(units) >= MID_P_UNITS else 1.0
-    straight, turned = sorted(runs), sorted((candidate, baseline) for baseline, candidate in runs)
-    drop, rise = _tails(min(straight, turned), resolution, tie)
+    squares = math.fsum(difference * difference for difference in seen)
+    observed = math.fsum(seen) / math.sqrt(squares) if squares else 0.0
+    if math.prod(ways(shape) ** len(pool) for shape, pool in pools.items()) <= EVERY:
+        return _counted(observed, every(pools, resolution=resolution), tie, itself=0)
+    return _counted(observed, _sample(pools, observed, resolution), tie, itself=1)
+
+
+def _pooled(group: Units, resolution: float) -> tuple[NDArray[np.float64], list[float]]:
+    """Return the pool and the differences seen, without units that no relabelling gives a difference."""
+    import numpy as np
+
+    runs = np.concatenate((group.baseline, group.candidate), axis=1)
+    lowest = runs.min(axis=1)
+    telling = runs.max(axis=1) - lowest > resolution
+    runs = (runs - lowest[:, np.newaxis])[telling]
+    before, after = np.split(runs, [group.shape[0]], axis=1)
+    seen = Units(baseline=before, candidate=after, cases=group.cases[telling])
+    pool = np.sort(runs, axis=1)
+    # The first column holds zeros only.
+    return pool[np.lexsort(pool.T[1:])], seen.differences(resolution).tolist()
+
+
+def _sample(pools: Pools, observed: float, resolution: float) -> NDArray[np.float64]:
+    """Return the clearness of `DRAWS` relabellings."""
+    import numpy as np
+
+    straight = sorted((shape, pool.tobytes()) for shape, pool in pools.items())
+    turned = sorted((shape[::-1], data) for shape, data in straight)
     if straight == turned:
-        # The data are their own mirror image, the sample is not.
-        return Tails((drop + rise) / 2, (drop + rise) / 2)
-    return Tails(drop, rise) if straight < turned else Tails(rise, drop)
-
-
-def _telling(units: Iterable[Unit], resolution: float) -> Iterator[Runs]:
-    """Yield the runs of the units that not every relabelling leaves without a difference."""
-    for unit in units:
-        lowest = min(*unit.baseline, *unit.candidate)
-        if max(*unit.baseline, *unit.candidate) - lowest > resolution:
-            yield (
-                tuple(sorted(total - lowest for total in unit.baseline)),
-                tuple(sorted(total - lowest for total in unit.candidate)),
-            )
-
-
-def _tails(runs: Sequence[Runs], resolution: float, tie: float) -> Tails:
-    if math.prod(map(_ways, runs)) > EVERY:
-        observed, reference = _sample(runs, resolution)
-        return _counted(observed, reference, tie, itself=1)
-    tables = (_tables([unit], _labellings(*map(len, unit)), resolution) for unit in runs)
-    reference = _clearness(reduce(_joined, tables)[0])
-    return _counted(float(reference[0]), reference, tie, itself=0)
-
-
-def _ways(unit: Runs) -> int:
-    baseline, candidate = map(len, unit)
-    return math.comb(baseline + candidate, candidate)
+        # The mirror image is as likely: each relabelling that is drawn brings its own along, and so does the
+        # one that was observed.
+        half = drawn(pools, DRAWS // 2, resolution=resolution)
+        return np.concatenate((half, -half, [-observed]))
+    if straight < turned:
+        return drawn(pools, DRAWS, resolution=resolution)
+    return -drawn({shape[::-1]: pool for shape, pool in pools.items()}, DRAWS, resolution=resolution)
 
 
 def _counted(observed: float, reference: NDArray[np.float64], tie: float, *, itself: int) -> Tails:
@@ -110,82 +102,3 @@ def _counted(observed: float, reference: NDArray[np.float64], tie: float, *, its
     drop, rise = (below + level) / total, (above + level) / total
     # Where the sides have unequal repeats the reference is skewed, and might call a rise a clear drop.
     return Tails(drop if observed < 0 else max(drop, 0.5), rise if observed > 0 else max(rise, 0.5))
-
-
-def _sample(runs: Sequence[Runs], resolution: float) -> tuple[float, NDArray[np.float64]]:
-    """Return the clearness that was observed, and that of `DRAWS` relabellings."""
-    import numpy as np
-
-    data = np.array([total for unit in runs for side in unit for total in side], dtype="<f8")
-    rng = np.random.default_rng(np.random.SeedSequence(data.view("<u4").astype(np.uint32)))
-    observed, drawn = np.zeros((2, 1)), np.zeros((2, DRAWS))
-    small = sorted((unit for unit in runs if _ways(unit) <= EVERY), key=_shape)
-    for shape, units in groupby(small, key=_shape):
-        for block in _blocks(list(units), _labellings(*shape), resolution):
-            observed += block[:, :1]
-            drawn += block.take(rng.integers(block.shape[1], size=DRAWS), axis=1)
-    for baseline, candidate in (unit for unit in runs if _ways(unit) > EVERY):
-        labels = np.array([1 / len(candidate)] * len(candidate) + [-1 / len(baseline)] * len(baseline))
-        totals = np.array(candidate + baseline)
-        observed += _with_squares(labels[np.newaxis] @ totals, resolution)
-        drawn += _with_squares(rng.permuted(np.tile(labels, (DRAWS, 1)), axis=1) @ totals, resolution)
-    return float(_clearness(observed)[0]), _clearness(drawn)
-
-
-def _shape(unit: Runs) -> tuple[int, int]:
-    return len(unit[0]), len(unit[1])
-
-
-def _blocks(
-    units: Sequence[Runs], labels: NDArray[np.float64], resolution: float
-) -> Iterator[NDArray[np.float64]]:
-    """Yield joint tables of several units each, as large as allowed: one draw then serves them all."""
-    import numpy as np
-
-    ways = len(labels)
-    joint = next(count for count in range(1, JOINT) if ways ** (count + 1) > JOINT)
-    for start in range(0, len(units), joint * BLOCKS):
-        tables = _tables(units[start : start + joint * BLOCKS], labels, resolution)
-        # Units without a difference fill the last block up.
-        missing = -len(tables) % joint
-        tables = np.concatenate((tables, np.zeros((missing, 2, ways)))).reshape(-1, joint, 2, ways)
-        yield from reduce(_joined, tables.swapaxes(0, 1))
-
-
-def _joined(tables: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the sums over two units for all pairs of their relabellings, for a stack of such pairs."""
-    return (tables[:, :, :, None] + others[:, :, None, :]).reshape(len(tables), 2, -1)
-
-
-def _tables(units: Sequence[Runs], labels: NDArray[np.float64], resolution: float) -> NDArray[np.float64]:
-    """Return each unit's differences under all its relabellings, the one seen first, and their squares."""
-    import numpy as np
-
-    totals = np.array([candidate + baseline for baseline, candidate in units])
-    return _with_squares(totals @ labels.T, resolution).swapaxes(0, 1)
-
-
-@cache
-def _labellings(baseline: int, candidate: int) -> NDArray[np.float64]:
-    """Return the weights of the runs in the difference, a row for each choice of candidate runs."""
-    import numpy as np
-
-    chosen = np.array(list(combinations(range(baseline + candidate), candidate)))
-    weights = np.full((len(chosen), baseline + candidate), -1 / baseline)
-    np.put_along_axis(weights, chosen, 1 / candidate, axis=1)
-    return weights
-
-
-def _with_squares(differences: NDArray[np.float64], resolution: float) -> NDArray[np.float64]:
-    import numpy as np
-
-    clean = np.where(np.abs(differences) <= resolution, 0.0, differences)
-    return np.stack((clean, clean * clean))
-
-
-def _clearness(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return sum(D) / sqrt(sum(D * D)), 0 where all D are 0."""
-    import numpy as np
-
-    spread = np.sqrt(sums[1])
-    return np.where(spread > 0, sums[0] / np.where(spread > 0, spread, 1.0), 0.0)

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass
+from itertools import chain
+from numbers import Real
+from typing import TYPE_CHECKING
 
 from pytest_llmops.stats.intervals import Interval, agreed, guarded_t, mover
 from pytest_llmops.stats.paired import unconditional_p
-from pytest_llmops.stats.relabel import Tails, Unit, relabelled
+from pytest_llmops.stats.relabel import Tails, relabelled
+from pytest_llmops.stats.units import flat, grouped, run_counts
 from pytest_llmops.stats.verdict import Evidence
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 RESOLUTION = 1e-12
 """Differences within this share of the metric's range are rounding errors."""
@@ -47,44 +55,42 @@ def weigh(sample: Sample, *, alpha: float = 0.05) -> Evidence:
     Raises:
         ValueError: there is no case, or the message names the index of the case that cannot be weighed.
     """
+    import numpy as np
+
     _check(sample, alpha)
     resolution = RESOLUTION * sample.span
-    changes = [
-        _difference(baseline, candidate, resolution)
-        for baseline, candidate in zip(sample.baseline, sample.candidate, strict=True)
-    ]
-    units = list(_units(sample))
-    sizes = [unit.cases for unit in units]
-    totals = [_difference(unit.baseline, unit.candidate, resolution) for unit in units]
-    answered_once = all(len(unit.baseline) == len(unit.candidate) == unit.cases == 1 for unit in units)
-    if sample.pass_fail and answered_once and all(change in (-1, 0, 1) for change in changes):
-        tails, interval = _exact(changes, alpha)
+    groups = grouped(*_units(sample))
+    totals = np.concatenate([group.differences(resolution) for group in groups])
+    sizes = np.concatenate([group.cases for group in groups])
+    cases = len(sample.baseline)
+    answered_once = len(totals) == cases and all(group.shape == (1, 1) for group in groups)
+    if sample.pass_fail and answered_once and set(totals.tolist()) <= {-1.0, 0.0, 1.0}:
+        tails, interval = _exact(totals, alpha)
     else:
-        tails = relabelled(units, resolution=resolution)
+        tails = relabelled(groups, resolution=resolution)
         interval = guarded_t(totals, sizes, span=sample.span, alpha=alpha)
     low, high = agreed(interval, p_drop=tails.drop, p_rise=tails.rise, alpha=alpha)
-    mean = math.fsum(changes) / len(changes)
+    mean = math.fsum(totals.tolist()) / cases
     return Evidence(
-        cases=len(changes),
-        units=len(units),
+        cases=cases,
+        units=len(totals),
         change=mean,
         low=low,
         high=high,
         p_drop=tails.drop,
         p_rise=tails.rise,
-        sd=_spread(totals, sizes),
+        sd=_spread(totals - sizes * mean, cases),
     )
 
 
-def _spread(totals: Sequence[float], sizes: Sequence[int]) -> float:
+def _spread(errors: NDArray[np.float64], cases: int) -> float:
     """Return the standard deviation that gives the standard error of the mean when divided by sqrt(cases).
 
     For units of one case that is the ordinary one; clusters whose cases move together have more.
     """
-    count, cases = len(totals), sum(sizes)
-    mean = math.fsum(totals) / cases
-    squares = math.fsum((total - size * mean) ** 2 for total, size in zip(totals, sizes, strict=True))
-    return math.sqrt(squares / cases * count / (count - 1)) if count > 1 else 0.0
+    units = len(errors)
+    squares = math.fsum((errors * errors).tolist())
+    return math.sqrt(squares / cases * units / (units - 1)) if units > 1 else 0.0
 
 
 def _check(sample: Sample, alpha: float) -> None:
@@ -103,51 +109,69 @@ def _check(sample: Sample, alpha: float) -> None:
             raise ValueError(
                 f"baseline holds {cases} cases and {name} {count}: case {min(cases, count)} lacks its pair."
             )
+    if all(_usable(side, sample.pass_fail) for side in (sample.baseline, sample.candidate)):
+        return
     for index, sides in enumerate(zip(sample.baseline, sample.candidate, strict=True)):
         for name, answers in zip(("baseline", "candidate"), sides, strict=True):
-            if not answers:
-                raise ValueError(f"Case {index} has no {name} answer.")
-            # Written so that NaN fails too.
-            if not all(abs(answer) < LARGEST for answer in answers):
-                raise ValueError(f"Case {index} has a {name} score that is no usable number: {answers}.")
+            _check_case(index, name, answers, pass_fail=sample.pass_fail)
 
 
-def _difference(baseline: Sequence[float], candidate: Sequence[float], resolution: float) -> float:
-    change = math.fsum(candidate) / len(candidate) - math.fsum(baseline) / len(baseline)
-    return change if abs(change) > resolution else 0.0
+def _usable(side: Sequence[Sequence[float]], pass_fail: bool) -> bool:
+    """Tell at once whether all cases can be weighed; which one cannot takes a closer look."""
+    import numpy as np
+
+    try:
+        counts = run_counts(side)
+        kinds = set(map(type, chain.from_iterable(side)))
+        if not counts.all() or not all(_is_number(kind, pass_fail) for kind in kinds):
+            return False
+        return bool((np.abs(flat(side)) < LARGEST).all())
+    except (TypeError, OverflowError):
+        return False
 
 
-def _units(sample: Sample) -> Iterator[Unit]:
-    clusters: dict[str, list[int]] = {}
-    for index, name in enumerate(sample.clusters or [None] * len(sample.baseline)):
-        if name is None:
-            yield _unit(sample, [index])
-        else:
-            clusters.setdefault(name, []).append(index)
-    for members in clusters.values():
-        yield _unit(sample, members)
+def _is_number(kind: type, pass_fail: bool) -> bool:
+    # Among scores True is a mistake: nothing says which end of the range it would be.
+    return issubclass(kind, Real) and (pass_fail or not issubclass(kind, bool))
 
 
-def _unit(sample: Sample, members: Sequence[int]) -> Unit:
-    return Unit(
-        baseline=_run_totals([sample.baseline[index] for index in members]),
-        candidate=_run_totals([sample.candidate[index] for index in members]),
-        cases=len(members),
+def _check_case(index: int, name: str, answers: Sequence[float], *, pass_fail: bool) -> None:
+    if not isinstance(answers, Sized):
+        raise ValueError(f"Case {index} has no list of {name} scores: {answers!r}.")
+    if not len(answers):
+        raise ValueError(f"Case {index} has no {name} answer.")
+    # Written so that NaN fails too.
+    if not all(_is_number(type(answer), pass_fail) and abs(answer) < LARGEST for answer in answers):
+        raise ValueError(f"Case {index} has a {name} score that is no usable number: {answers!r}.")
+
+
+def _units(
+    sample: Sample,
+) -> tuple[Sequence[Sequence[float]], Sequence[Sequence[float]], Sequence[int] | None]:
+    """Return the totals of each unit in each run, of both sides, and its number of cases."""
+    clusters: dict[object, list[int]] = {}
+    for index, name in enumerate(sample.clusters or ()):
+        clusters.setdefault(index if name is None else name, []).append(index)
+    if len(clusters) == len(sample.clusters or ()):
+        return sample.baseline, sample.candidate, None
+    baseline, candidate = (
+        [_run_totals([side[index] for index in members]) for members in clusters.values()]
+        for side in (sample.baseline, sample.candidate)
     )
+    return baseline, candidate, list(map(len, clusters.values()))
 
 
-def _run_totals(answers: Sequence[Sequence[float]]) -> tuple[float, ...]:
+def _run_totals(answers: Sequence[Sequence[float]]) -> Sequence[float]:
     """Return the sum over cases of each run; a score that a run lacks is the mean of the others."""
     if len(answers) == 1:
-        return tuple(float(answer) for answer in answers[0])
+        return answers[0]
     runs = max(map(len, answers))
     full = [[*scores, *[math.fsum(scores) / len(scores)] * (runs - len(scores))] for scores in answers]
-    return tuple(math.fsum(run) for run in zip(*full, strict=True))
+    return [math.fsum(run) for run in zip(*full, strict=True)]
 
 
-def _exact(changes: Sequence[float], alpha: float) -> tuple[Tails, Interval]:
-    losses, gains = sum(change < 0 for change in changes), sum(change > 0 for change in changes)
-    cases = len(changes)
+def _exact(changes: NDArray[np.float64], alpha: float) -> tuple[Tails, Interval]:
+    losses, gains, cases = int((changes < 0).sum()), int((changes > 0).sum()), len(changes)
     tails = Tails(
         unconditional_p(losses=losses, gains=gains, cases=cases),
         unconditional_p(losses=gains, gains=losses, cases=cases),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from itertools import combinations, product
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -8,9 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import permutation_test
 
-from pytest_llmops.stats.relabel import DRAWS, Unit, relabelled
+from pytest_llmops.stats.relabel import DRAWS, relabelled
+from pytest_llmops.stats.units import grouped
 
 TINY = 1e-12
+
+
+class Unit(NamedTuple):
+    baseline: tuple[float, ...]
+    candidate: tuple[float, ...]
+
+
+def tails(units):
+    baseline, candidate = [unit.baseline for unit in units], [unit.candidate for unit in units]
+    return relabelled(grouped(baseline, candidate), resolution=TINY)
 
 
 def clearness(differences, axis=-1):
@@ -50,7 +62,7 @@ def test_one_answer_each_is_the_sign_flip_test_of_scipy(seed, cases):
     differences = rng.integers(-3, 4, cases) / 4 if seed % 2 else rng.normal(-0.2, 0.4, cases)
     if not differences.any():
         differences[0] = 0.25
-    found = relabelled(pairs(differences), resolution=TINY)
+    found = tails(pairs(differences))
     for tail, side in ((found.drop, "less"), (found.rise, "greater")):
         oracle = permutation_test(
             (differences,),
@@ -69,7 +81,7 @@ def test_from_ten_units_on_ties_count_half(cases):
     signs = np.array(list(product((1, -1), repeat=cases)))
     values = clearness(signs * differences)
     below, level = (values < values[0] - 1e-9).mean(), (abs(values - values[0]) <= 1e-9).mean()
-    found = relabelled(pairs(differences), resolution=TINY)
+    found = tails(pairs(differences))
     assert found.drop == pytest.approx(below + level / 2)
     assert found.rise == pytest.approx(1 - below - level / 2)
 
@@ -89,7 +101,7 @@ repeats = st.lists(
 @settings(max_examples=60)
 def test_repeats_agree_with_looking_at_every_choice_of_runs(units):
     drop, rise = brute(units, tie=1.0)
-    found = relabelled(units, resolution=TINY)
+    found = tails(units)
     total = sum(sum(u.candidate) / len(u.candidate) - sum(u.baseline) / len(u.baseline) for u in units)
     if total < -1e-9:
         assert found.drop == pytest.approx(drop)
@@ -110,14 +122,14 @@ def test_a_sample_comes_near_the_whole():
         sums = grown
     seen = int(differences.sum())
     exact = sum(chance * (1 if total < seen else 0.5 * (total == seen)) for total, chance in sums.items())
-    found = relabelled(pairs(differences / 4), resolution=TINY)
+    found = tails(pairs(differences / 4))
     assert found.drop == pytest.approx(exact, abs=4 * (exact * (1 - exact) / DRAWS) ** 0.5)
     assert found.drop + found.rise == pytest.approx(1, abs=2 / DRAWS)
 
 
 def test_a_sample_favours_neither_side_of_data_that_mirror_themselves():
     sizes = [size / 64 for size in range(1, 11)]
-    found = relabelled(pairs([*sizes, *(-size for size in sizes)]), resolution=TINY)
+    found = tails(pairs([*sizes, *(-size for size in sizes)]))
     assert found.drop == found.rise == pytest.approx(0.5, abs=0.02)
 
 
@@ -126,7 +138,7 @@ def test_units_of_all_shapes_are_sampled_together():
     large = Unit(baseline=tuple(rng.random(8)), candidate=tuple(rng.random(7) - 0.2))
     units = [large, *pairs([-0.25, 0.5, -0.75]), Unit(baseline=(0.5, 0.75), candidate=(0.25,))]
     drop, rise = brute(units, tie=1.0)
-    found = relabelled(units, resolution=TINY)
+    found = tails(units)
     assert found.drop == pytest.approx(drop, abs=4 * (drop * (1 - drop) / DRAWS) ** 0.5)
     assert found.rise == pytest.approx(rise, abs=4 * (rise * (1 - rise) / DRAWS) ** 0.5)
 
@@ -143,16 +155,16 @@ def test_many_identical_answers_on_one_side_are_no_false_alarm():
             Unit(baseline=tuple(map(float, b)), candidate=(float(a),))
             for b, a in zip(before, after, strict=True)
         ]
-        alarms += np.array(relabelled(units, resolution=TINY)) <= 0.05
+        alarms += np.array(tails(units)) <= 0.05
     assert (alarms / draws <= 0.075).all()
 
 
 def test_differences_that_are_rounding_errors_are_none():
     noise = pairs([1e-17 + 2**-52] * 30)
-    assert relabelled(noise, resolution=TINY) == (1.0, 1.0)
+    assert tails(noise) == (1.0, 1.0)
     uneven = [Unit(baseline=(0.1, 0.2, 0.3), candidate=(0.2,))] * 5
-    assert relabelled(uneven, resolution=TINY).rise >= 0.5
-    assert relabelled(uneven, resolution=TINY).drop >= 0.5
+    assert tails(uneven).rise >= 0.5
+    assert tails(uneven).drop >= 0.5
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -161,10 +173,10 @@ def test_a_rare_fall_is_no_rise(sign):
     units = [
         Unit(baseline=(0.0,) * 98 + (sign * 1000.0,), candidate=(sign * answer,)) for answer in (5.0, 0.0)
     ]
-    found = relabelled(units, resolution=TINY)
+    found = tails(units)
     assert (found.rise if sign > 0 else found.drop) >= 0.5
 
 
 def test_without_a_difference_both_tails_are_whole():
-    assert relabelled(pairs([0.0] * 12), resolution=TINY) == (1.0, 1.0)
-    assert relabelled([], resolution=TINY) == (1.0, 1.0)
+    assert tails(pairs([0.0] * 12)) == (1.0, 1.0)
+    assert tails([]) == (1.0, 1.0)
