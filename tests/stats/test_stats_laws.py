@@ -100,7 +100,7 @@ def numbers(evidence):
 
 @every_kind
 @given(data=st.data(), share=st.sampled_from([0.0, 0.5, 1.0]), margin=st.sampled_from([0.01, 0.2]))
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_exchanging_the_sides_exchanges_the_verdict(kind, data, share, margin):
     sample = lowered(data.draw(drawn(kind)), share)
     found, mirrored = weigh(sample), weigh(turned(sample))
@@ -117,7 +117,7 @@ def test_exchanging_the_sides_exchanges_the_verdict(kind, data, share, margin):
 
 @every_kind
 @given(data=st.data(), random=st.randoms(use_true_random=False))
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 def test_neither_the_order_of_cases_nor_the_names_of_clusters_matter(kind, data, random):
     sample = data.draw(drawn(kind))
     order = list(range(len(sample.baseline)))
@@ -136,7 +136,7 @@ def test_neither_the_order_of_cases_nor_the_names_of_clusters_matter(kind, data,
 
 @every_kind
 @given(data=st.data(), random=st.randoms(use_true_random=False))
-@settings(max_examples=15)
+@settings(max_examples=15, deadline=None)
 def test_the_order_of_the_runs_does_not_matter(kind, data, random):
     sample = data.draw(drawn(kind))
 
@@ -151,7 +151,7 @@ def test_the_order_of_the_runs_does_not_matter(kind, data, random):
 
 @every_kind
 @given(data=st.data(), step=st.integers(-300, 300))
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 def test_raising_both_sides_alike_changes_nothing(kind, data, step):
     sample = data.draw(drawn(kind))
     baseline, candidate = (
@@ -165,7 +165,7 @@ def test_raising_both_sides_alike_changes_nothing(kind, data, step):
 
 @every_kind
 @given(data=st.data(), share=st.sampled_from([0.0, 0.5, 1.0]))
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 def test_interval_and_p_values_agree_at_every_risk(kind, data, share):
     sample = lowered(data.draw(drawn(kind)), share)
     wider = None
@@ -188,7 +188,7 @@ def test_interval_and_p_values_agree_at_every_risk(kind, data, share):
 
 @every_kind
 @given(data=st.data(), share=st.sampled_from([0.3, 0.6, 1.0]))
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 def test_lost_answers_never_raise_the_change(kind, data, share):
     sample = data.draw(drawn(kind))
     assert weigh(lowered(sample, share)).change <= weigh(sample).change + 1e-12
@@ -196,7 +196,7 @@ def test_lost_answers_never_raise_the_change(kind, data, share):
 
 @every_kind
 @given(data=st.data(), bad=st.sampled_from([math.nan, math.inf, -math.inf, 1e300]))
-@settings(max_examples=10)
+@settings(max_examples=10, deadline=None)
 def test_a_score_that_is_no_number_is_named_and_never_weighed(kind, data, bad):
     sample = data.draw(drawn(kind))
     side = data.draw(st.sampled_from(["baseline", "candidate"]))
@@ -243,7 +243,7 @@ def test_suites_without_any_variety_give_finite_evidence(kind, cases, change, gr
 
 @pytest.mark.parametrize("size", [1e-150, 1e-20, 1e20, 1e99])
 @given(data=st.data())
-@settings(max_examples=15)
+@settings(max_examples=15, deadline=None)
 def test_scores_of_any_size_give_finite_evidence(size, data):
     sample = data.draw(drawn(KINDS["bounded 2/2 clusters"], max_size=12))
     baseline, candidate = (

@@ -75,7 +75,7 @@ def test_a_large_suite_agrees_with_mcnemars_own_approximation():
 
 
 @given(st.integers(1, 2_000), st.floats(0, 1), st.sampled_from([0.2, 0.05, 0.025, 5e-5]))
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_each_limit_of_a_share_has_its_risk_on_its_own_side(cases, share, alpha):
     count = round(share * cases)
     low, high = clopper_pearson(count, cases, alpha=alpha)
@@ -110,7 +110,7 @@ rows = st.lists(
 
 
 @given(rows)
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_the_standard_error_of_clusters_is_that_of_statsmodels(drawn):
     baseline, candidate, clusters = zip(*drawn, strict=True)
     names = [name or f"alone {index}" for index, name in enumerate(clusters)]
@@ -125,7 +125,7 @@ def test_the_standard_error_of_clusters_is_that_of_statsmodels(drawn):
 
 
 @given(rows)
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_the_standard_error_of_cases_that_stand_alone_is_that_of_scipy(drawn):
     baseline, candidate, _ = zip(*drawn, strict=True)
     found = weigh(Sample(baseline=baseline, candidate=candidate))

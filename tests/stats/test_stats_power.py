@@ -5,7 +5,7 @@ from statistics import variance
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_llmops.stats.power import MOST_REPEATS, Noise, components, mde80, needed, planned
@@ -71,7 +71,8 @@ def test_the_spread_of_clusters_stands_in_for_that_of_the_cases():
 
 
 @given(cases)
-def test_today_s_smallest_drop_is_the_one_reported(rows):
+@settings(deadline=None)
+def test_todays_smallest_drop_is_the_one_reported(rows):
     baseline, candidate = [row[0][:1] for row in rows], [row[1][:1] for row in rows]
     evidence = weigh(Sample(baseline=baseline, candidate=candidate))
     if evidence.sd > 1e-9:
@@ -234,6 +235,7 @@ def test_what_is_no_number_is_named(use, bad):
 
 
 @given(noises, st.integers(1, 300), st.integers(1, 20), st.integers(1, 20))
+@settings(deadline=None)
 def test_more_of_anything_never_hides_a_drop(parts, size, before, after):
     seen = mde80(parts, cases=size, baseline_repeats=before, candidate_repeats=after)
     assert mde80(parts, cases=size + 1, baseline_repeats=before, candidate_repeats=after) <= seen
@@ -243,6 +245,7 @@ def test_more_of_anything_never_hides_a_drop(parts, size, before, after):
 
 
 @given(noises, st.floats(0.02, 0.5), st.integers(MIN_UNITS, 300), st.integers(1, 7), st.integers(1, 7))
+@settings(deadline=None)
 def test_what_is_needed_is_enough_and_no_more(parts, margin, size, before, after):
     def sees(count, baseline, candidate, tolerance):
         found = mde80(parts, cases=count, baseline_repeats=baseline, candidate_repeats=candidate)
@@ -266,6 +269,7 @@ def test_what_is_needed_is_enough_and_no_more(parts, margin, size, before, after
 
 
 @given(cases, st.randoms())
+@settings(deadline=None)
 def test_the_order_of_the_cases_changes_no_part(rows, random):
     found = components([row[0] for row in rows], [row[1] for row in rows])
     plan = planned([row[0] for row in rows], drop=0.1, worst=0.0)
@@ -275,6 +279,7 @@ def test_the_order_of_the_cases_changes_no_part(rows, random):
 
 
 @given(cases, st.sampled_from([2.0, 64.0, 2.0**-20]))
+@settings(deadline=None)
 def test_the_parts_follow_the_unit_of_the_scale(rows, factor):
     def scaled(side):
         return [[factor * score for score in row[side]] for row in rows]
