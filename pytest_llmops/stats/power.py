@@ -12,6 +12,9 @@ from pytest_llmops.stats.weigh import LARGEST, RESOLUTION
 MOST_REPEATS = 100
 """More repeats than this are not proposed."""
 
+HALVINGS = 50
+"""Steps in the search for the drop that is just seen."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noise:
@@ -135,19 +138,50 @@ def planned(
     Raises:
         ValueError: there is no case, or the message names the index of the case that cannot be used.
     """
-    _check(baseline, "baseline")
-    means = [_mean(scores) for scores in baseline]
-    repeated = _within(baseline)
-    noise = _variance(means) if repeated is None else repeated
-    difficulty = max(0.0, _variance(means) - noise * _share(baseline))
-    height = 0.0 if worst is None else max(0.0, _mean(means) - worst)
-    lost = min(1.0, drop / height) if height > 0 else 0.0
-    kept = 1 - lost
-    after = kept * noise + kept * lost * (height * height + difficulty)
-    effect = lost * lost * difficulty
-    if max(noise, after, effect) <= (RESOLUTION * span) ** 2:
+    stored = _Stored.of(baseline, worst)
+    noise = stored.lowered(drop)
+    if max(noise.baseline, noise.candidate, noise.effect) <= (RESOLUTION * span) ** 2:
         return _unseen(baseline, baseline, span)
-    return Noise(effect=effect, baseline=noise, candidate=after, assumed=repeated is None)
+    return noise
+
+
+def foreseen(
+    baseline: Sequence[Sequence[float]],
+    *,
+    candidate_repeats: int,
+    worst: float | None = None,
+    span: float = 1.0,
+) -> float:
+    """Return the smallest drop that a comparison still to be run sees 4 times in 5, in score units.
+
+    The noise that this very drop brings is counted, see `planned`. No drop is larger than the one of all
+    answers to `worst`.
+
+    Args:
+        baseline: scores of each case, one a repeat.
+        candidate_repeats: answers a case that the candidate will give.
+        worst: the score of a lost answer, such as 0 on [0, 1].
+        span: width of the metric's range, which stands in where no answer differs from another.
+
+    Raises:
+        ValueError: there is no case, or the message names the index of the case that cannot be used.
+    """
+    stored = _Stored.of(baseline, worst)
+    shared = 1 / _share(baseline)
+
+    def seen(noise: Noise) -> float:
+        return mde80(noise, cases=len(baseline), baseline_repeats=shared, candidate_repeats=candidate_repeats)
+
+    low, high = 0.0, stored.height
+    if not high:
+        return seen(planned(baseline, span=span))
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        if seen(stored.lowered(middle)) <= middle:
+            high = middle
+        else:
+            low = middle
+    return high
 
 
 def mde80(noise: Noise, *, cases: int, baseline_repeats: float, candidate_repeats: float) -> float:
@@ -199,6 +233,42 @@ def _repeated(noise: Noise, margin: float, today: Way, cases: int) -> Way | None
             once = cases * before if before > today.baseline_repeats else 0
             return Way(cases=cases, baseline_repeats=before, candidate_repeats=after, baseline_calls=once)
     return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stored:
+    """Hold what a stored baseline tells of its scores."""
+
+    noise: float
+    difficulty: float
+    """Spread of the true scores of the cases."""
+    height: float
+    """Mean above the worst score, 0 where none is known."""
+    assumed: bool
+
+    @classmethod
+    def of(cls, baseline: Sequence[Sequence[float]], worst: float | None) -> _Stored:
+        _check(baseline, "baseline")
+        means = [_mean(scores) for scores in baseline]
+        repeated = _within(baseline)
+        noise = _variance(means) if repeated is None else repeated
+        return cls(
+            noise=noise,
+            difficulty=max(0.0, _variance(means) - noise * _share(baseline)),
+            height=0.0 if worst is None else max(0.0, _mean(means) - worst),
+            assumed=repeated is None,
+        )
+
+    def lowered(self, drop: float) -> Noise:
+        """Return the noise of a comparison with answers of which so many are lost as make up the drop."""
+        lost = min(1.0, drop / self.height) if self.height > 0 else 0.0
+        kept = 1 - lost
+        return Noise(
+            effect=lost * lost * self.difficulty,
+            baseline=self.noise,
+            candidate=kept * self.noise + kept * lost * (self.height * self.height + self.difficulty),
+            assumed=self.assumed,
+        )
 
 
 def _unseen(baseline: Sequence[Sequence[float]], candidate: Sequence[Sequence[float]], span: float) -> Noise:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_llmops.stats.power import MOST_REPEATS, Noise, components, mde80, needed, planned
+from pytest_llmops.stats.paired import unconditional_p
+from pytest_llmops.stats.power import MOST_REPEATS, Noise, components, foreseen, mde80, needed, planned
 from pytest_llmops.stats.verdict import MIN_UNITS, POWER_FACTOR
 from pytest_llmops.stats.weigh import Sample, weigh
 
@@ -157,6 +158,52 @@ def test_noise_of_the_baseline_alone_would_plan_for_too_few():
     # A drop makes stable passes unstable: without it 165 cases seem to do what takes 274.
     found = planned(coins_and_fixed(0.95, 0.3))
     assert needed(found, margin=0.05, cases=100, baseline_repeats=1, candidate_repeats=1).cases == 165
+
+
+def test_a_baseline_without_a_failure_foresees_the_noise_of_the_drop():
+    # drop = 2.486 * sqrt(drop * (1 - drop) / 20)
+    square = POWER_FACTOR**2 / 20
+    found = foreseen([[1.0]] * 20, candidate_repeats=1, worst=0.0)
+    assert found == pytest.approx(square / (1 + square))
+    # Without a worst score nothing is known but the range.
+    assert foreseen([[1.0]] * 20, candidate_repeats=1) == pytest.approx(POWER_FACTOR * math.sqrt(2) / 20)
+
+
+@given(cases, st.integers(1, 3))
+@settings(deadline=None)
+def test_the_drop_foreseen_is_the_smallest_seen_where_it_happens(rows, repeats):
+    baseline = [row[0] for row in rows]
+    found = foreseen(baseline, candidate_repeats=repeats, worst=0.0)
+    highest = sum(sum(scores) / len(scores) for scores in baseline) / len(baseline)
+    size = {
+        "cases": len(rows),
+        "baseline_repeats": len(rows) / sum(1 / len(scores) for scores in baseline),
+        "candidate_repeats": repeats,
+    }
+    if highest:
+        assert 0 <= found <= highest * (1 + 1e-12)
+    if 1e-6 < found < highest * (1 - 1e-6):
+        assert mde80(planned(baseline, drop=found, worst=0.0), **size) == pytest.approx(found, rel=1e-6)
+    if not highest:
+        assert found == foreseen(baseline, candidate_repeats=repeats)
+
+
+def test_four_in_five_drops_are_found_with_the_cases_needed():
+    passing, likeness, drop = 0.95, 0.3, 0.1
+    parts = planned(coins_and_fixed(passing, likeness), drop=drop, worst=0.0)
+    size = needed(parts, margin=drop, cases=50, baseline_repeats=1, candidate_repeats=1).cases
+    assert size == 93
+    both = (passing**2 + likeness * passing * (1 - passing)) * (1 - drop / passing)
+    fails, passes = passing - both, passing - drop - both
+    found = 0.0
+    for losses in range(size + 1):
+        for gains in range(min(losses, size - losses + 1)):
+            same = size - losses - gains
+            ways = math.comb(size, losses) * math.comb(size - losses, gains)
+            chance = ways * fails**losses * passes**gains * (1 - fails - passes) ** same
+            if chance > 1e-9:
+                found += chance * (unconditional_p(losses=losses, gains=gains, cases=size) <= 0.05)
+    assert found == pytest.approx(0.8, abs=0.03)
 
 
 def test_the_ways_are_priced_in_calls():
