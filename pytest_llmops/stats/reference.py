@@ -15,11 +15,8 @@ if TYPE_CHECKING:
 JOINT = 2**11
 """Most entries of a joint table of several units: it stays in the processor's cache."""
 
-LISTED = 2**15
-"""Up to so many relabellings of one unit are listed in a table; of more, each draw shuffles the unit."""
-
 ENTRIES = 2**16
-"""Entries of the joint tables that are made at once, which bounds the memory used."""
+"""Table entries made at once, to bound the memory; a unit of more relabellings is shuffled in each draw."""
 
 Shape: TypeAlias = tuple[int, int]
 """The number of baseline runs and of candidate runs."""
@@ -52,7 +49,7 @@ def drawn(pools: Pools, draws: int, *, resolution: float) -> NDArray[np.float64]
     rng = np.random.default_rng(data.view("<u4").astype(np.uint32))
     sums = np.zeros(draws, np.complex128)
     for shape, pool in ordered:
-        if ways(shape) > LISTED:
+        if ways(shape) > ENTRIES:
             _add_shuffled(sums, rng, pool, shape, resolution)
             continue
         for tables in _joint_tables(pool, _labellings(*shape), resolution):
@@ -88,7 +85,8 @@ def _add_shuffled(
 
     weights = np.repeat([-1 / shape[0], 1 / shape[1]], shape)
     for runs in pool:
-        sums += _with_squares(rng.permuted(np.tile(weights, (len(sums), 1)), axis=1) @ runs, resolution)
+        labels = rng.permuted(np.tile(weights, (len(sums), 1)), axis=1)
+        sums += _with_squares(np.einsum("dr,r->d", labels, runs), resolution)
 
 
 def _joint_tables(
@@ -97,7 +95,7 @@ def _joint_tables(
     """Yield joint tables (rows) of several units each, as large as allowed: one draw then serves them all."""
     import numpy as np
 
-    count = len(labels)
+    count = labels.shape[1]
     joint = next(joint for joint in range(1, JOINT) if count ** (joint + 1) > JOINT)
     batch = joint * max(1, ENTRIES // count**joint)
     for start in range(0, len(pool), batch):
@@ -117,18 +115,21 @@ def _tables(
     pool: NDArray[np.float64], labels: NDArray[np.float64], resolution: float
 ) -> NDArray[np.complex128]:
     """Return each unit's differences under all its relabellings, with their squares."""
-    return _with_squares(pool @ labels.T, resolution)
+    import numpy as np
+
+    # Not the product of matrices: its library takes all cores, and adds up in another order on others.
+    return _with_squares(np.einsum("ur,rl->ul", pool, labels), resolution)
 
 
 @cache
 def _labellings(baseline: int, candidate: int) -> NDArray[np.float64]:
-    """Return the weights of the runs in the difference, a row for each choice of candidate runs."""
+    """Return the weights of the runs (rows) in the difference, a column for each choice of candidate runs."""
     import numpy as np
 
     chosen = np.array(list(combinations(range(baseline + candidate), candidate)))
     weights = np.full((len(chosen), baseline + candidate), -1 / baseline)
     np.put_along_axis(weights, chosen, 1 / candidate, axis=1)
-    return weights
+    return np.ascontiguousarray(weights.T)
 
 
 def _with_squares(differences: NDArray[np.float64], resolution: float) -> NDArray[np.complex128]:
