@@ -18,6 +18,7 @@ from pytest_llmops.prompts.files import read_prompt
 from pytest_llmops.prompts.prompt import Prompt
 from pytest_llmops.prompts.registry import Registry
 from pytest_llmops.runs.archive import Archive
+from pytest_llmops.runs.board import Board
 from pytest_llmops.settings import Settings
 from pytest_llmops.store.folder import HOME
 from pytest_llmops.store.objects import Objects
@@ -91,6 +92,10 @@ class Project:
     def ledger(self) -> Ledger:
         """Open the counts of this session, shared by all its processes."""
         return Ledger(self._calls_file, session=self._session)
+
+    def board(self) -> Board:
+        """Open what the processes of this session show each other of their results."""
+        return Board(self._calls_file, session=self._session)
 
     def prompt(self, spec: str, near: Path) -> Prompt:
         """Return the prompt that `spec` names: a file's name, `name@alias` or `name:digest`.

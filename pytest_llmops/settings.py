@@ -12,6 +12,9 @@ from pytest_llmops.errors import MisuseError, closest
 
 CacheMode = Literal["auto", "offline", "refresh", "off"]
 
+LIVE = "alias:"
+"""Start of a baseline's name that means a prompt alias, asked in the same session."""
+
 DEFAULT_MARGIN = 0.05
 """The largest drop that is acceptable, as a share of a metric's range."""
 
@@ -61,6 +64,12 @@ class Settings:
     """Share of cases that may be lost to provider faults before a test counts as unmeasured."""
     verbose: bool = False
 
+    @property
+    def live_alias(self) -> str | None:
+        """Return the alias of the prompt version to ask beside the candidate; None with a stored baseline."""
+        name = self.baseline or ""
+        return name.removeprefix(LIVE) if name.startswith(LIVE) else None
+
 
 def load_settings(root: Path | None, environ: Mapping[str, str], options: Mapping[str, object]) -> Settings:
     """Return the settings that hold below `root`.
@@ -88,7 +97,9 @@ def load_settings(root: Path | None, environ: Mapping[str, str], options: Mappin
     for name, value in options.items():
         if value not in (None, False, []):
             values[name] = _read(name, value, f"--llmops-{name.replace('_', '-')}")
-    return replace(Settings(), **values)
+    settings = replace(Settings(), **values)
+    _check_together(settings)
+    return settings
 
 
 def known_secrets(environ: Mapping[str, str]) -> dict[str, str]:
@@ -115,6 +126,24 @@ def find_root(start: Path, fallback: Path) -> Path:
         if (folder / ".llmops").is_dir() or (folder / "llmops.toml").is_file() or _in_pyproject(folder):
             return folder
     return next((folder for folder in folders if (folder / ".git").exists()), fallback)
+
+
+def _check_together(settings: Settings) -> None:
+    """Refuse settings that contradict each other."""
+    stored = settings.baseline is not None and settings.live_alias is None
+    if settings.live_alias == "":
+        raise MisuseError("--llmops-baseline=alias: names no alias: write alias:production.")
+    if settings.canary is not None and not stored:
+        raise MisuseError(
+            "--llmops-canary asks a stored baseline's prompt again: name one with --llmops-baseline=NAME."
+        )
+    if settings.canary is not None and settings.cache == "offline":
+        raise MisuseError("--llmops-canary must call the model, and --llmops-cache=offline forbids it.")
+    if settings.early_stop and any("@" in name for name in settings.gate):
+        raise MisuseError(
+            "--llmops-early-stop spends the risk on whole tests, so a slice cannot be gated with it: leave "
+            "one of them out."
+        )
 
 
 def _in_pyproject(folder: Path) -> bool:

@@ -33,7 +33,7 @@ class Cache:
     def __init__(self, path: Path, *, session: str, fresh_only: bool = False) -> None:
         self._path = path
         self._database = Database(path)
-        self._session = session
+        self.session = session
         self._fresh_only = fresh_only
 
     @property
@@ -44,7 +44,7 @@ class Cache:
     def get(self, key: str) -> Hit | None:
         """Return the answer to the request with the digest `key`, None where there is none."""
         rows = self._database.rows(
-            "SELECT response, checksum, session = ? FROM answers WHERE key = ?", self._session, key
+            "SELECT response, checksum, session = ? FROM answers WHERE key = ?", self.session, key
         )
         if not rows:
             return None
@@ -64,7 +64,7 @@ class Cache:
             key,
             data,
             _checksum(key, data),
-            self._session,
+            self.session,
             time.time(),
         )
 

@@ -31,7 +31,7 @@ def nothing_stored(key: str) -> Response | None:  # noqa: ARG001 - stands for a 
 class Client:
     """Answer each request at the least cost; a `Caller`.
 
-    All methods but `digest` belong to one event loop.
+    All methods but `digest` and `reused` belong to one event loop.
 
     Args:
         cache: where answers are looked up and kept; closed by `aclose`.
@@ -75,14 +75,19 @@ class Client:
         """Return the request digest: the key of its answer."""
         return request.digest(self._provider(request.provider).identity(request))
 
-    async def acall(self, request: Request) -> Response:
+    async def acall(self, request: Request, *, again: bool = False) -> Response:
         """Return the answer to `request`; a new one is kept before this returns.
+
+        Args:
+            request: what to ask.
+            again: ask in this session, once, whatever is known from earlier ones.
 
         Raises:
             CacheMissError: calls are not allowed, and no answer is at hand.
             CallError: the call gave no usable answer.
         """
-        key = self.digest(request)
+        # Under a key of its own, for an answer of today must not replace the one that others rely on.
+        key = f"{self.digest(request)} {self._cache.session}" if again else self.digest(request)
         while (flying := self._flying.get(key)) is not None:
             try:
                 return await asyncio.shield(flying)
@@ -92,6 +97,10 @@ class Client:
                 if not flying.cancelled() or (task is not None and task.cancelling()):
                     raise
         return await self._first(key, request)
+
+    def reused(self, request: Request) -> bool:
+        """Tell whether the answer that `acall` gave to `request` is from an earlier session."""
+        return self.digest(request) in self._saved
 
     @property
     def warnings(self) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 from pytest_llmops.errors import MisuseError
 from pytest_llmops.store.folder import make_local
 
-VERSION = 1
+VERSION = 2
 """Kept in `user_version`: raised when a table or the stored form of an answer changes."""
 
 SCHEMA = """
@@ -31,6 +31,10 @@ CREATE TABLE counts (
 CREATE TABLE saved (
     session TEXT NOT NULL, key TEXT NOT NULL, created REAL NOT NULL, PRIMARY KEY (session, key)
 ) WITHOUT ROWID;
+CREATE TABLE results (
+    session TEXT NOT NULL, test TEXT NOT NULL, note TEXT NOT NULL, created REAL NOT NULL
+);
+CREATE INDEX results_of ON results (session, test)
 """
 
 PATIENCE = 30.0

@@ -12,6 +12,11 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 
 
+def always(index: int) -> bool:  # noqa: ARG001 - stands for a look-up
+    """Return True: nothing holds the look-ahead back."""
+    return True
+
+
 class LoopThread:
     """Run coroutines in a daemon thread, whatever event loops the main thread runs."""
 
@@ -77,6 +82,7 @@ class Prefetch(Generic[T]):
         ahead: most jobs started beyond the highest one asked for; 0 for none.
         first: the first index to look ahead to: worker i of n takes i...
         stride: ...and every n-th after it. Any index can be asked for.
+        may_start: tells whether the look-ahead may start a job yet.
     """
 
     def __init__(
@@ -87,11 +93,13 @@ class Prefetch(Generic[T]):
         ahead: int,
         first: int = 0,
         stride: int = 1,
+        may_start: Callable[[int], bool] = always,
     ) -> None:
         self._loop = loop
         self._jobs = jobs
         self._ahead = ahead
         self._own = range(first, len(jobs), stride)
+        self._may_start = may_start
         self._position = 0
         self._futures: dict[int, Future[T]] = {}
         self._look_ahead()
@@ -132,7 +140,8 @@ class Prefetch(Generic[T]):
 
     def _look_ahead(self) -> None:
         for index in self._own[self._position : self._position + self._ahead]:
-            self._started(index)
+            if index in self._futures or self._may_start(index):
+                self._started(index)
 
     def _started(self, index: int) -> Future[T]:
         if index not in self._futures:

@@ -25,9 +25,19 @@ class Case:
     metadata: Mapping[str, JsonValue] = field(default_factory=dict)
 
     @property
+    def unit(self) -> str:
+        """Return the name of the independent unit: the cluster, or the case that stands alone."""
+        return unit_name(self.id, self.cluster)
+
+    @property
     def digest(self) -> str:
         """Return the row digest: of what is asked and what is expected, so not of tags or cluster."""
         return digest({"inputs": self.inputs, "expected": self.expected})
+
+
+def unit_name(case_id: str, cluster: str | None) -> str:
+    """Return the name of the independent unit that a case belongs to."""
+    return f"case {case_id}" if cluster is None else f"cluster {cluster}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

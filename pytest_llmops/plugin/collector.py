@@ -6,10 +6,13 @@ import pytest
 
 from pytest_llmops.errors import MisuseError
 from pytest_llmops.golden.case import Case
+from pytest_llmops.plugin.eval_tests import in_running_order
 from pytest_llmops.plugin.marks import EvalSpec, read_spec
 from pytest_llmops.plugin.plan import FIXTURE, CaseSlot
 from pytest_llmops.plugin.projects import Projects
 from pytest_llmops.plugin.slugs import case_slugs
+from pytest_llmops.runs.gate import Gate
+from pytest_llmops.scorers.score import Metric
 
 
 class Collector:
@@ -19,6 +22,7 @@ class Collector:
         self._config = config
         self._projects = projects
         self._misuse: list[str] = []
+        self._metrics: dict[str, Metric] = {}
 
     def parametrize(self, metafunc: pytest.Metafunc, mark: pytest.Mark) -> None:
         """Make the items of one test function."""
@@ -30,6 +34,7 @@ class Collector:
         except MisuseError as error:
             self.refuse(f"{definition.nodeid}: {error}")
             return
+        self._metrics.update(spec.metrics)
         cases = self._chosen(spec)
         slots = [
             pytest.param(
@@ -49,10 +54,21 @@ class Collector:
         self._misuse.append(message)
 
     @pytest.hookimpl(trylast=True)
-    def pytest_collection_modifyitems(self) -> None:
-        """Stop before the first call when a marker, a file or a name is wrong."""
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Stop before the first call when a marker, a file or a name is wrong; else order the cases."""
+        settings = self._projects.settings
+        if settings.baseline is not None:
+            self._check_gate(Gate(settings.gate), live=settings.live_alias is not None)
         if self._misuse:
             raise pytest.UsageError("\n".join(dict.fromkeys(self._misuse)))
+        if settings.early_stop and settings.baseline is not None:
+            items[:] = in_running_order(items)
+
+    def _check_gate(self, gate: Gate, *, live: bool) -> None:
+        try:
+            gate.check(self._metrics.values(), live=live)
+        except MisuseError as error:
+            self.refuse(str(error))
 
     def _chosen(self, spec: EvalSpec) -> list[Case]:
         settings = self._projects.settings

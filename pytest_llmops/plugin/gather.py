@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pytest_llmops.prompts.prompt import Prompt
+from pytest_llmops.runs.comparison import Stop
+from pytest_llmops.runs.course import Course, Watch
 from pytest_llmops.runs.record import CaseResult, Header, Run
+
+
+@dataclass(kw_only=True)
+class GatheredArm:
+    """Hold what a prompt version beside the candidate gave."""
+
+    prompt: Prompt
+    model: str
+    results: dict[tuple[str, int], CaseResult] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)
@@ -30,6 +41,9 @@ class GatheredTest:
     """Metrics whose misses were left to the comparison, by case id and repeat."""
     failed: int = 0
     """Reports that failed, whatever the reason."""
+    arms: dict[str, GatheredArm] = field(default_factory=dict)
+    course: Course | None = None
+    """How the test may stop early; None where it may not."""
 
     @property
     def run(self) -> Run:
@@ -37,10 +51,39 @@ class GatheredTest:
         assert self.header is not None
         return Run(header=self.header, results=tuple(self.results[key] for key in sorted(self.results)))
 
+    def arm_run(self, name: str) -> Run | None:
+        """Return what an arm beside the candidate gave; None where the test has none of that name."""
+        arm = self.arms.get(name)
+        if arm is None or self.header is None:
+            return None
+        header = replace(
+            self.header, prompt_name=arm.prompt.name, prompt_digest=arm.prompt.digest, model=arm.model
+        )
+        return Run(header=header, results=tuple(arm.results[key] for key in sorted(arm.results)))
+
     @property
     def unmeasured(self) -> list[CaseResult]:
-        """Return the results lost to faults of a provider or a judge."""
-        return [result for result in self.results.values() if result.status == "unmeasured"]
+        """Return the results lost to faults of a provider or a judge, on either side."""
+        control = self.arms["control"].results if "control" in self.arms else {}
+        lost = {
+            key: result
+            for results in (control, self.results)
+            for key, result in results.items()
+            if result.status == "unmeasured"
+        }
+        return list(lost.values())
+
+    def stop(self, baseline: Run) -> Stop | None:
+        """Return when the test ended, judged again from all results; None where it could not stop early."""
+        if self.course is None:
+            return None
+        stored: dict[str, list[CaseResult]] = {}
+        for result in baseline.results:
+            stored.setdefault(result.case_id, []).append(result)
+        watch = Watch(self.course)
+        for result in self.run.results:
+            watch.take(result, stored.get(result.case_id, ()))
+        return watch.finish()
 
     def excused_from(self, metric: str | None = None) -> list[str]:
         """Return the node ids of the excused misses, of one metric or of all."""
@@ -92,7 +135,14 @@ def _take_in(test: GatheredTest, note: Mapping[str, Any], *, failed: bool) -> No
         test.prompt = Prompt.from_json(told["prompt"], source=told["prompt_source"])
         test.expected = frozenset((case_id, repeat) for case_id, repeat in told["expected"])
         test.notes = tuple(told["notes"])
+        test.course = Course.from_json(told["course"]) if told["course"] else None
+        for name, arm in told["arms"].items():
+            prompt = Prompt.from_json(arm["prompt"], source=arm["source"])
+            test.arms.setdefault(name, GatheredArm(prompt=prompt, model=arm["model"]))
     if "result" in note:
         result = CaseResult.from_json(note["result"])
         test.results[result.case_id, result.repeat] = result
         test.excused[result.case_id, result.repeat] = note.get("excused", [])
+        for name, values in note["arms"].items():
+            beside = CaseResult.from_json(values)
+            test.arms[name].results[beside.case_id, beside.repeat] = beside

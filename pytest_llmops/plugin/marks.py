@@ -29,6 +29,9 @@ class EvalSpec:
     """Cases after the marker's own tags and limit: what a complete test measures."""
     repeats: int
     model: str
+    """`provider:model` that answers."""
+    marked_model: str | None
+    """The model that the marker names."""
     scorers: tuple[Scorer, ...]
     body: Metric | None
     """The metric `passed`; None where the test has no body to pass."""
@@ -62,6 +65,7 @@ def read_spec(definition: pytest.Item, mark: pytest.Mark, project: Project) -> E
         cases=_cases(mark, golden, arguments),
         repeats=project.settings.repeat or _count(mark, "repeats", arguments["repeats"]),
         model=model,
+        marked_model=arguments["model"],
         scorers=scorers,
         body=body,
     )

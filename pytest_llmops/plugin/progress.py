@@ -6,9 +6,11 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from pytest_llmops.calls.exchange import Request, Response
+from pytest_llmops.calls.exchange import Response
 from pytest_llmops.calls.prices import cost
 from pytest_llmops.errors import BadAnswerError, CacheMissError, CallError, JudgeError, LlmopsError
+from pytest_llmops.plugin.arms import ArmName
+from pytest_llmops.plugin.asking import Answered, Answers
 from pytest_llmops.plugin.body import PASSED
 from pytest_llmops.plugin.case import LlmCase
 from pytest_llmops.plugin.plan import CaseSlot, EvalTest
@@ -24,25 +26,32 @@ class Progress:
 
     test: EvalTest
     slot: CaseSlot
-    request: Request | None = None
-    measured: Measured | None = None
+    answers: Answers | None = None
     fault: LlmopsError | None = None
     """Why nothing was measured."""
     body: Score | None = None
     stored_body: list[Score] = field(default_factory=list)
     """What today's body says of the stored outputs."""
+    arm_bodies: dict[ArmName, Score] = field(default_factory=dict)
+    """What the body says of the answers of the arms."""
     broken: str = ""
     """What broke in the test's own code."""
     skipped: str = ""
 
-    def case(self, answer: Response | BadAnswerError) -> LlmCase:
-        """Return what the test sees of the case with `answer`."""
-        assert self.request is not None
+    @property
+    def measured(self) -> Measured | None:
+        """Return what the candidate's answer gave."""
+        return self.answers.candidate.measured if self.answers else None
+
+    def case(self, answer: Response | BadAnswerError, by: Answered | None = None) -> LlmCase:
+        """Return what the test sees of the case with `answer`, which the candidate gave or who `by` says."""
+        assert self.answers is not None
+        answered = by or self.answers.candidate
         return LlmCase(
             case=self.slot.case,
             repeat=self.slot.repeat,
-            prompt=self.test.spec.prompt,
-            request=self.request,
+            prompt=answered.prompt,
+            request=answered.request,
             answer=answer,
         )
 
@@ -51,7 +60,7 @@ class Progress:
         if isinstance(error, pytest.skip.Exception):
             self.skipped = f"skipped: {error}"
         elif is_miss(error):
-            self.body = Score(value=0.0, passed=False, reason=first_line(error))
+            self.body = missed_body(error)
         else:
             self.broken = f"{type(error).__name__}: {first_line(error)}"
 
@@ -75,9 +84,33 @@ class Progress:
 
     def result(self, nodeid: str) -> CaseResult:
         """Return the result of the item, ready to be stored and compared."""
-        case = self.slot.case
         status, detail = self._status()
-        result = CaseResult(
+        result = self._bare(nodeid, status, detail)
+        if self.answers is None:
+            return result
+        stored = dict(self.answers.stored_scores)
+        if self.stored_body:
+            stored[PASSED] = tuple(self.stored_body)
+        return replace(self._filled(result, self.answers.candidate, self.body), stored_scores=stored)
+
+    def arm_results(self, nodeid: str) -> dict[ArmName, CaseResult]:
+        """Return the results of the arms beside the candidate."""
+        arms = self.answers.arms if self.answers else {}
+        return {
+            name: self._filled(self._bare(nodeid, *_status_of(answered)), answered, self.arm_bodies.get(name))
+            for name, answered in arms.items()
+        }
+
+    def _status(self) -> tuple[Status, str]:
+        if self.fault is None and self.broken:
+            return "error", self.broken
+        if self.fault is None and self.skipped:
+            return "skipped", self.skipped
+        return _status_of(self.answers.candidate if self.answers else None, self.fault)
+
+    def _bare(self, nodeid: str, status: Status, detail: str) -> CaseResult:
+        case = self.slot.case
+        return CaseResult(
             test_key=self.test.key,
             case_id=case.id,
             row_digest=case.digest,
@@ -90,42 +123,25 @@ class Progress:
             detail=detail,
             nodeid=nodeid,
         )
-        return self._answered(self._scored(result))
 
-    def _status(self) -> tuple[Status, str]:
-        fault = self.fault
-        if isinstance(fault, CallError | JudgeError) and not isinstance(fault, CacheMissError):
-            return "unmeasured", str(fault)
-        if fault is not None or self.broken:
-            return "error", str(fault or self.broken)
-        if self.skipped:
-            return "skipped", self.skipped
-        if self.measured is not None and self.measured.bad_answer is not None:
-            return "bad_answer", str(self.measured.bad_answer)
-        return "measured", ""
-
-    def _scored(self, result: CaseResult) -> CaseResult:
-        measured = self.measured
-        if measured is None or self.request is None:
+    def _filled(self, result: CaseResult, answered: Answered, body: Score | None) -> CaseResult:
+        result = replace(result, requests=(answered.digest,), reused=answered.reused)
+        measured = answered.measured
+        if measured is None:
             return result
-        scores, stored = dict(measured.scores), dict(measured.stored_scores)
-        if self.body is not None and self.test.spec.body is not None:
-            scores[PASSED] = self.body
-        if self.stored_body:
-            stored[PASSED] = tuple(self.stored_body)
-        digest = self.test.spec.project.client.digest(self.request)
-        return replace(result, requests=(digest,), scores=scores, stored_scores=stored)
-
-    def _answered(self, result: CaseResult) -> CaseResult:
-        response = self.measured.response if self.measured else None
-        if response is None or self.request is None:
+        scores = dict(measured.scores)
+        if body is not None and self.test.spec.body is not None:
+            scores[PASSED] = body
+        result = replace(result, scores=scores)
+        response, request = measured.response, answered.request
+        if response is None:
             return result
         return replace(
             result,
             output=response.text,
             usage=response.usage,
             timing=response.timing,
-            cost=cost(self.request.provider, self.request.model, response.usage),
+            cost=cost(request.provider, request.model, response.usage),
             request_id=response.request_id,
         )
 
@@ -135,6 +151,23 @@ def is_miss(error: BaseException) -> bool:
     return isinstance(error, AssertionError | pytest.fail.Exception | BadAnswerError)
 
 
+def missed_body(error: BaseException) -> Score:
+    """Return the score of a body that missed."""
+    return Score(value=0.0, passed=False, reason=first_line(error))
+
+
 def first_line(error: BaseException) -> str:
     """Return the first line of an exception's message."""
     return str(error).partition("\n")[0]
+
+
+def _status_of(answered: Answered | None, fault: LlmopsError | None = None) -> tuple[Status, str]:
+    fault = fault or (answered.fault if answered else None)
+    if isinstance(fault, CallError | JudgeError) and not isinstance(fault, CacheMissError):
+        return "unmeasured", str(fault)
+    if fault is not None:
+        return "error", str(fault)
+    measured = answered.measured if answered else None
+    if measured is not None and measured.bad_answer is not None:
+        return "bad_answer", str(measured.bad_answer)
+    return "measured", ""

@@ -12,7 +12,7 @@ import pytest
 from pytest_llmops.calls.exchange import Provider
 from pytest_llmops.calls.prefetch import LoopThread
 from pytest_llmops.calls.tally import Tally
-from pytest_llmops.errors import MisuseError, closest
+from pytest_llmops.plugin.arms import check_baseline
 from pytest_llmops.project import Project
 from pytest_llmops.settings import Settings, find_root
 
@@ -62,13 +62,9 @@ class Projects:
                 find_provider=self._find_provider,
                 scratch=self._scratch if self.settings.cache == "off" else None,
             )
-            _check_baseline(project)
+            check_baseline(project)
             self._by_root[root] = project
         return self._by_root[root]
-
-    def compares(self, project: Project) -> bool:
-        """Tell whether tests of `project` are compared: a baseline is named, and one is stored."""
-        return self.settings.baseline is not None and self.settings.baseline in project.archive.baselines()
 
     def tally(self) -> Tally:
         """Return what all processes of the session spent so far, and let go of the ledgers."""
@@ -103,18 +99,3 @@ class Projects:
     def _find_provider(self, name: str) -> Provider | None:
         found: Provider | None = self._config.hook.pytest_llmops_provider(name=name)
         return found
-
-
-def _check_baseline(project: Project) -> None:
-    name, settings = project.settings.baseline, project.settings
-    if name is None:
-        return
-    known = project.archive.baselines()
-    if name in known:
-        project.archive.check(name)
-    elif known:
-        raise MisuseError(f"{project.root} stores no baseline {name!r}. {closest(name, known)}")
-    elif settings.require_baseline:
-        raise MisuseError(
-            f"{project.root} stores no baseline at all: run pytest --llmops-save-baseline={name} first."
-        )

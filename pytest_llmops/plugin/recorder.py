@@ -9,15 +9,18 @@ from typing import Any
 
 import pytest
 
-from pytest_llmops.calls.exchange import Request, Response
+from pytest_llmops.calls.exchange import Response
 from pytest_llmops.calls.prefetch import Prefetch
-from pytest_llmops.errors import LlmopsError
+from pytest_llmops.errors import LlmopsError, MisuseError
+from pytest_llmops.plugin.arms import compares
+from pytest_llmops.plugin.asking import Answers, ask_all
 from pytest_llmops.plugin.case import LlmCase
-from pytest_llmops.plugin.plan import FIXTURE, CaseSlot, EvalTest, plan_tests, slot_of
-from pytest_llmops.plugin.progress import Progress, first_line, is_miss
+from pytest_llmops.plugin.early_stop import EarlyStops
+from pytest_llmops.plugin.eval_tests import plan_tests, slot_of
+from pytest_llmops.plugin.plan import FIXTURE, EvalTest
+from pytest_llmops.plugin.progress import Progress, is_miss, missed_body
 from pytest_llmops.plugin.projects import Projects
 from pytest_llmops.reports.escape import escape
-from pytest_llmops.runs.measure import Measured, measure
 from pytest_llmops.scorers.score import Score
 
 AHEAD_PER_CALL = 4
@@ -36,7 +39,8 @@ class Recorder:
         self._projects = projects
         self._tests: dict[pytest.Item, EvalTest] = {}
         self._index: dict[pytest.Item, int] = {}
-        self._prefetch: Prefetch[tuple[Request, Measured]] | None = None
+        self._prefetch: Prefetch[Answers] | None = None
+        self._stops = EarlyStops(())
         self._progress: dict[pytest.Item, Progress] = {}
         self._announced: set[str] = set()
 
@@ -56,6 +60,7 @@ class Recorder:
             for project in {test.spec.project for test in self._tests.values()}:
                 project.client.drain()
             self._prefetch.finish()
+        self._stops.close()
         return result
 
     def answer(self, item: pytest.Item) -> LlmCase:
@@ -67,15 +72,18 @@ class Recorder:
         slot = slot_of(item)
         assert slot is not None
         assert self._prefetch is not None
+        reason = self._stops.reason(self._tests[item], slot.case.id)
+        if reason:
+            pytest.skip(reason)
         progress = self._progress[item] = Progress(test=self._tests[item], slot=slot)
         try:
-            progress.request, progress.measured = self._prefetch.result(self._index[item])
+            progress.answers = self._prefetch.result(self._index[item])
         except LlmopsError as error:
             progress.fault = error
             told = escape(f"case {slot.case.id!r}: {error}")
             raise pytest.fail.Exception(told, pytrace=False) from None
-        answer: Any = progress.measured.bad_answer or progress.measured.response
-        return progress.case(answer)
+        measured: Any = progress.measured
+        return progress.case(measured.bad_answer or measured.response)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
@@ -83,7 +91,7 @@ class Recorder:
         progress = self._progress.get(item)
         if progress is None or progress.measured is None:
             return (yield)
-        _run_stored(item, progress)
+        _run_beside(item, progress)
         if progress.measured.bad_answer is not None:
             # Raised before the yield: no body runs on an unusable answer.
             raise pytest.fail.Exception(escape(str(progress.measured.bad_answer)), pytrace=False)
@@ -122,9 +130,13 @@ class Recorder:
         return report
 
     def _look_ahead(self, items: Sequence[pytest.Item]) -> None:
-        self._tests = plan_tests(items)
+        try:
+            self._tests = plan_tests(items)
+        except MisuseError as error:
+            raise pytest.UsageError(str(error)) from None
         if not self._tests:
             return
+        self._stops = EarlyStops(list({test.place: test for test in self._tests.values()}.values()))
         asked = list(self._tests)
         self._index = {item: index for index, item in enumerate(asked)}
         for test in {id(test): test for test in self._tests.values()}.values():
@@ -132,19 +144,26 @@ class Recorder:
         worker = getattr(self._config, "workerinput", {})
         self._prefetch = Prefetch(
             self._projects.loop,
-            [partial(_measure, self._tests[item], slot) for item in asked if (slot := slot_of(item))],
+            [partial(ask_all, self._tests[item], slot) for item in asked if (slot := slot_of(item))],
             ahead=AHEAD_PER_CALL * self._projects.settings.concurrency,
             first=int(worker.get("workerid", "gw0").removeprefix("gw")),
             stride=int(worker.get("workercount", 1)),
+            may_start=lambda index: self._may_start(asked[index]),
         )
+
+    def _may_start(self, item: pytest.Item) -> bool:
+        slot = slot_of(item)
+        return slot is None or self._stops.may_start(self._tests[item], slot.case.id)
 
     def _decide(
         self, item: pytest.Item, progress: Progress, report: pytest.TestReport, note: dict[str, Any]
     ) -> None:
-        result = progress.result(item.nodeid)
+        result, arms = progress.result(item.nodeid), progress.arm_results(item.nodeid)
         note["result"] = result.to_json()
+        note["arms"] = {name: each.to_json() for name, each in arms.items()}
         test = progress.test
-        if result.status == "unmeasured" and self._projects.compares(test.spec.project):
+        self._stops.post(test, result, arms.get("control"))
+        if result.status == "unmeasured" and compares(test.spec.project):
             path, line, _ = item.location
             report.outcome = "skipped"
             report.longrepr = (path, (line or 0) + 1, f"Skipped: not measured: {escape(result.detail)}")
@@ -152,7 +171,7 @@ class Recorder:
         if report.outcome != "failed" or not missed or self._config.getoption("runxfail"):
             return
         if all(test.excuses(progress.slot.case, test.spec.metrics[name]) for name in missed):
-            name = test.spec.project.settings.baseline if test.baseline else None
+            name = test.spec.project.settings.baseline if test.compared else None
             judge = f"the comparison with {name} decides" if name else "stored with the baseline"
             report.outcome = "skipped"
             report.wasxfail = f"missed {', '.join(missed)}; {judge}"
@@ -167,43 +186,36 @@ def _will_run(session: pytest.Session) -> bool:
     return not session.testsfailed or option.continue_on_collection_errors
 
 
-async def _measure(test: EvalTest, slot: CaseSlot) -> tuple[Request, Measured]:
-    spec = test.spec
-    request = spec.prompt.render(slot.case.inputs, model=spec.model, repeat=slot.repeat)
-    stored = test.paired_with(slot.case) if slot.repeat == 1 else ()
-    return request, await measure(
-        slot.case,
-        request,
-        spec.scorers,
-        spec.project.client,
-        stored=stored,
-        rescorers=test.rescorers if stored else (),
-    )
-
-
-def _run_stored(item: pytest.Item, progress: Progress) -> None:
-    """Run the body on the stored outputs, so that old and new ones are held to the same test."""
+def _run_beside(item: pytest.Item, progress: Progress) -> None:
+    """Run the body on the answers beside the candidate's, so that all are held to the same test."""
     test, slot = progress.test, progress.slot
-    if not test.rescores or test.spec.body is None or slot.repeat != 1:
+    if test.spec.body is None or progress.answers is None:
         return
+    if test.rescores and slot.repeat == 1:
+        for result in test.paired_with(slot.case):
+            missed = Score(value=0.0, passed=False, reason=result.detail)
+            stored = result.response
+            progress.stored_body.append(_body_on(item, progress.case(stored)) if stored else missed)
+    for name, answered in progress.answers.arms.items():
+        response = answered.measured.response if answered.measured else None
+        if response is not None:
+            progress.arm_bodies[name] = _body_on(item, progress.case(response, answered))
+
+
+def _body_on(item: pytest.Item, case: LlmCase) -> Score:
+    """Return what the body says of another answer than the candidate's."""
     arguments: dict[str, Any] = getattr(item, "funcargs", {})
     current = arguments.get(FIXTURE)
-    for result in test.paired_with(slot.case):
-        stored = result.response
-        if stored is None:
-            progress.stored_body.append(Score(value=0.0, passed=False, reason=result.detail))
-            continue
-        arguments[FIXTURE] = progress.case(stored)
-        try:
-            item.runtest()
-        except (Exception, pytest.fail.Exception) as error:
-            if not is_miss(error):
-                raise
-            progress.stored_body.append(Score(value=0.0, passed=False, reason=first_line(error)))
-        else:
-            progress.stored_body.append(Score(value=1.0, passed=True))
-        finally:
-            arguments[FIXTURE] = current
+    arguments[FIXTURE] = case
+    try:
+        item.runtest()
+    except (Exception, pytest.fail.Exception) as error:
+        if not is_miss(error):
+            raise
+        return missed_body(error)
+    finally:
+        arguments[FIXTURE] = current
+    return Score(value=1.0, passed=True)
 
 
 def _describe(item: pytest.Item, progress: Progress) -> None:
@@ -225,6 +237,11 @@ def _announcement(test: EvalTest) -> dict[str, Any]:
         "prompt_source": test.spec.prompt.source,
         "expected": sorted(test.expected),
         "notes": list(test.spec.golden.notes),
+        "arms": {
+            name: {"prompt": arm.prompt.to_json(), "source": arm.prompt.source, "model": arm.model}
+            for name, arm in test.arms.items()
+        },
+        "course": test.course.to_json() if test.course else None,
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,21 +29,32 @@ def refusal(test: GatheredTest, *, regressed: bool) -> str:
     return f"{secret}; keep secrets out of prompts and golden rows" if secret else ""
 
 
-def save(test: GatheredTest, project: Project, baseline: str) -> str:
+def save(test: GatheredTest, project: Project, baseline: str) -> tuple[str, str]:
     """Store the prompt version and the run, move the baseline, and return a line that says so.
+
+    Also returns a warning, where the answers are not of this session.
 
     Raises:
         MisuseError: the baseline's name is none, or a file cannot be written.
     """
     assert test.prompt is not None
     project.registry.register(test.prompt)
+    # Who saw these answers before storing them may have stored them because they were lucky.
+    reused = sum(result.reused for result in test.results.values())
+    run = replace(test.run, header=replace(test.run.header, reused=reused))
     digest = project.archive.save(
-        test.run,
+        run,
         baseline=baseline,
         provenance=_provenance(project),
         why=f"pytest --llmops-save-baseline={baseline}",
     )
-    return f"saved as {baseline}: {test.key} ({len(test.results)} results, run {digest[:SHORT]})"
+    saved = f"saved as {baseline}: {test.key} ({len(test.results)} results, run {digest[:SHORT]})"
+    if not project.archive.load(digest).header.reused:
+        return saved, ""
+    return saved, (
+        f"{baseline} is reused: {reused} of {len(test.results)} answers of {test.key} were there before this "
+        "session, and answers that were chosen make a lucky baseline; --llmops-cache=refresh asks again"
+    )
 
 
 def _provenance(project: Project) -> Mapping[str, Any]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from pytest_llmops.errors import MisuseError
+from pytest_llmops.plugin.arms import compares
 from pytest_llmops.plugin.gather import GatheredTest, gather
 from pytest_llmops.plugin.options import session_root
 from pytest_llmops.plugin.projects import Projects
@@ -25,6 +27,7 @@ from pytest_llmops.reports.page import Line, Page, Style
 from pytest_llmops.reports.terminal import comparison_lines, scores_lines
 from pytest_llmops.runs.compare import Match, Rules, compare
 from pytest_llmops.runs.comparison import Comparison
+from pytest_llmops.runs.drift import Drift, find_drifts
 from pytest_llmops.runs.gate import Gate
 from pytest_llmops.settings import known_secrets
 
@@ -47,6 +50,7 @@ class Session:
         self._settings = projects.settings
         self._tests: list[GatheredTest] = []
         self._comparison: Comparison | None = None
+        self._drifts: tuple[Drift, ...] = ()
         self._findings: list[Finding] = []
         self._told: list[tuple[str, Style]] = []
 
@@ -114,16 +118,14 @@ class Session:
         matched = [(test, match) for test in self._tests if (match := self._match(test, name))]
         if not matched:
             return
-        self._comparison = compare(
-            name,
-            [match for _, match in matched],
-            Rules(
-                margins=self._settings.margin,
-                alpha=self._settings.alpha,
-                gate=Gate(self._settings.gate),
-                slices=self._settings.slice,
-            ),
+        rules = Rules(
+            margins=self._settings.margin,
+            alpha=self._settings.alpha,
+            gate=Gate(self._settings.gate),
+            slices=self._settings.slice,
         )
+        self._comparison = compare(name, [match for _, match in matched], rules)
+        self._drifts = find_drifts([self._canary(test, match) for test, match in matched], rules)
         self._findings += [
             finding for test, _ in matched if (finding := unmeasured_finding(test, self._settings))
         ]
@@ -133,20 +135,35 @@ class Session:
     def _match(self, test: GatheredTest, name: str) -> Match | None:
         assert test.prompt is not None
         project = self._projects.at(test.root)
-        if not self._projects.compares(project):
+        if not compares(project):
             self._tell(f"no baseline is stored yet, so thresholds decide: {test.key}", "yellow")
             return None
-        baseline = project.archive.baseline(name, test.key)
+        live = self._settings.live_alias is not None
+        baseline = test.arm_run("control") if live else project.archive.baseline(name, test.key)
         if baseline is None:
             self._tell(f"new, so thresholds decide: {name} holds no run of {test.key}", "yellow")
             return None
         header = baseline.header
+        prompt = test.arms["control"].prompt if live else None
         return Match(
             baseline=baseline,
             candidate=test.run,
-            baseline_prompt=project.registry.find(header.prompt_name, header.prompt_digest),
+            baseline_prompt=prompt or project.registry.find(header.prompt_name, header.prompt_digest),
             candidate_prompt=test.prompt,
+            stop=test.stop(baseline),
         )
+
+    def _canary(self, test: GatheredTest, match: Match) -> Match | None:
+        """Return the canary's answers beside the stored ones."""
+        again = test.arm_run("canary")
+        if again is None:
+            return None
+        # Free metrics that changed were scored again on the stored outputs, with the candidate's answers.
+        rescored = {result.case_id: result.stored_scores for result in test.run.results if result.repeat == 1}
+        results = tuple(
+            replace(result, stored_scores=rescored.get(result.case_id, {})) for result in again.results
+        )
+        return replace(match, candidate=replace(again, results=results), stop=None)
 
     def _save(self) -> None:
         name = self._settings.save_baseline
@@ -157,10 +174,13 @@ class Session:
             regressed = any(finding.test is test for finding in self._findings)
             reason = refusal(test, regressed=regressed)
             if not reason:
-                self._tell(save(test, project, name), "green")
+                saved, warning = save(test, project, name)
+                self._tell(saved, "green")
+                if warning:
+                    self._tell(warning, "yellow")
                 continue
             self._tell(f"not saved as {name}: {test.key}: {reason}", "yellow")
-            finding = None if self._projects.compares(project) else unsaved_finding(test, reason)
+            finding = None if compares(project) else unsaved_finding(test, reason)
             self._findings += [finding] if finding else []
 
     def _report(self, page: Page) -> Iterator[Line]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pytest_llmops.calls.exchange import Caller, Request, Response
-from pytest_llmops.errors import BadAnswerError
+from pytest_llmops.errors import BadAnswerError, MisuseError
 from pytest_llmops.golden.case import Case
 from pytest_llmops.runs.record import CaseResult
 from pytest_llmops.scorers.score import Score, Scorer
@@ -19,8 +19,6 @@ class Measured:
     response: Response | None
     bad_answer: BadAnswerError | None = None
     scores: Mapping[str, Score] = field(default_factory=dict)
-    stored_scores: Mapping[str, tuple[Score, ...]] = field(default_factory=dict)
-    """Today's scores of the baseline's stored outputs, by metric."""
 
 
 async def measure(
@@ -29,44 +27,57 @@ async def measure(
     scorers: Sequence[Scorer],
     caller: Caller,
     *,
-    stored: Sequence[CaseResult] = (),
-    rescorers: Sequence[Scorer] = (),
+    ask: Callable[[Request], Awaitable[Response]] | None = None,
 ) -> Measured:
-    """Ask, score the answer, and score stored answers again where that is wanted.
+    """Ask, and score the answer.
 
     Args:
         case: the golden row.
         request: what to ask.
         scorers: what to score the answer with.
-        caller: who asks.
-        stored: the baseline's results of the case.
-        rescorers: what to score the stored outputs with.
+        caller: who asks for the scorers.
+        ask: who asks for the answer; `caller` where None.
 
     Raises:
         CallError: the model or a judge could not be asked.
         JudgeError: a judge gave no valid verdict.
+        MisuseError: a scorer gave what is no score of its metric.
     """
-    stored_scores = await _rescore(case, stored, rescorers, caller)
     try:
-        response = await caller.acall(request)
+        response = await (ask or caller.acall)(request)
     except BadAnswerError as error:
-        return Measured(response=None, bad_answer=error, stored_scores=stored_scores)
-    scores = {scorer.metric.name: await scorer.score(case, response, caller) for scorer in scorers}
-    return Measured(response=response, scores=scores, stored_scores=stored_scores)
+        return Measured(response=None, bad_answer=error)
+    scores = {scorer.metric.name: await _scored(scorer, case, response, caller) for scorer in scorers}
+    return Measured(response=response, scores=scores)
 
 
-async def _rescore(
+async def rescore(
     case: Case, stored: Sequence[CaseResult], scorers: Sequence[Scorer], caller: Caller
 ) -> dict[str, tuple[Score, ...]]:
+    """Return today's scores of the baseline's outputs of a case, by metric.
+
+    Raises:
+        CallError: a judge could not be asked.
+        JudgeError: a judge gave no valid verdict.
+        MisuseError: a scorer gave what is no score of its metric.
+    """
     scores: dict[str, tuple[Score, ...]] = {}
     for scorer in scorers:
         metric = scorer.metric
         scores[metric.name] = tuple(
             [
-                await scorer.score(case, result.response, caller)
+                await _scored(scorer, case, result.response, caller)
                 if result.response is not None
                 else Score(value=metric.worst, passed=False, reason=result.detail)
                 for result in stored
             ]
         )
     return scores
+
+
+async def _scored(scorer: Scorer, case: Case, response: Response, caller: Caller) -> Score:
+    score = await scorer.score(case, response, caller)
+    refusal = "" if score.value is None else scorer.metric.refusal(score.value)
+    if refusal:
+        raise MisuseError(f"The metric {scorer.metric.name!r} gave {refusal}.")
+    return score

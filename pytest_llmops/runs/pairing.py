@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from pytest_llmops.golden.case import unit_name
 from pytest_llmops.runs.comparison import Pairing
 from pytest_llmops.runs.record import CaseResult, Run
 from pytest_llmops.scorers.score import Metric
@@ -35,8 +36,7 @@ class PairedCase:
     @property
     def unit(self) -> str:
         """Return the name of the independent unit: the cluster, or the case that stands alone."""
-        cluster = self.candidate[0].cluster
-        return f"case {self.case_id}" if cluster is None else f"cluster {cluster}"
+        return unit_name(self.case_id, self.candidate[0].cluster)
 
 
 def pair(baseline: Run, candidate: Run, *, not_run: Collection[str] = ()) -> tuple[list[PairedCase], Pairing]:
@@ -54,16 +54,15 @@ def pair(baseline: Run, candidate: Run, *, not_run: Collection[str] = ()) -> tup
     skipped = set(not_run)
     for case_id, all_stored in before.items():
         results = after.get(case_id, ())
-        stored, measured = _measured(all_stored), _measured(results)
+        case = paired_case(case_id, all_stored, results)
         if case_id in skipped:
             continue
         if results and results[0].row_digest != all_stored[0].row_digest:
             changed.append(case_id)
-        elif measured and stored:
-            twins = _twins(stored, measured)
-            paired.append(PairedCase(case_id=case_id, baseline=stored, candidate=measured, twins=twins))
+        elif case is not None:
+            paired.append(case)
         else:
-            missing[case_id] = _why_missing(results if stored else all_stored)
+            missing[case_id] = _why_missing(results if _measured(all_stored) else all_stored)
     return paired, Pairing(
         paired=tuple(case.case_id for case in paired),
         changed=tuple(changed),
@@ -71,6 +70,14 @@ def pair(baseline: Run, candidate: Run, *, not_run: Collection[str] = ()) -> tup
         missing=missing,
         not_run=tuple(sorted(skipped)),
     )
+
+
+def paired_case(case_id: str, baseline: _Results, candidate: _Results) -> PairedCase | None:
+    """Return the case with the repeats that were measured; None where a side has none."""
+    stored, measured = _measured(baseline), _measured(candidate)
+    if not stored or not measured:
+        return None
+    return PairedCase(case_id=case_id, baseline=stored, candidate=measured, twins=_twins(stored, measured))
 
 
 def too_few_paired(pairing: Pairing) -> bool:
@@ -95,9 +102,7 @@ def scores_of(results: Sequence[CaseResult], metric: Metric) -> list[float]:
 def stored_scores(case: PairedCase, metric: Metric) -> list[float]:
     """Return today's scores of the baseline's outputs of a case, where they were scored again."""
     name = metric.name
-    found = next(
-        (result.stored_scores[name] for result in case.candidate if name in result.stored_scores), ()
-    )
+    again = (result.stored_scores[name] for result in case.candidate if name in result.stored_scores)
     return [score.value for score in next(again, ()) if score.value is not None]
 
 

@@ -1,0 +1,67 @@
+"""Let all processes of a session see each other's results while they run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pytest_llmops.calls.database import Database
+from pytest_llmops.runs.record import CaseResult
+from pytest_llmops.store.canonical import canonical, parse_json
+
+DAY = 86400.0
+"""Seconds after which another session's results are removed."""
+
+
+class Board:
+    """Hold scores of this session in the file of the cache, for one reader that asks for what is new.
+
+    Args:
+        path: the SQLite file; made on the first post.
+        session: the name that all processes of one test session share.
+    """
+
+    def __init__(self, path: Path, *, session: str) -> None:
+        self._database = Database(path)
+        self._session = session
+        self._seen: dict[str, int] = {}
+
+    def post(self, result: CaseResult, beside: Sequence[CaseResult] = ()) -> None:
+        """Show a result, and the results of the same case that it is to be compared with."""
+        now = time.time()
+        if not self._seen:
+            self._database.change("DELETE FROM results WHERE created < ?", now - DAY)
+        note = canonical([_slim(each).to_json() for each in (result, *beside)])
+        self._database.change(
+            "INSERT INTO results VALUES (?, ?, ?, ?)", self._session, result.test_key, note, now
+        )
+
+    def new(self, test_key: str) -> list[tuple[CaseResult, list[CaseResult]]]:
+        """Return what was posted of a test since the last call."""
+        rows = self._database.rows(
+            "SELECT rowid, note FROM results WHERE session = ? AND test = ? AND rowid > ? ORDER BY rowid",
+            self._session,
+            test_key,
+            self._seen.get(test_key, 0),
+        )
+        if rows:
+            self._seen[test_key] = rows[-1][0]
+        return [_read(note) for _, note in rows]
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+
+def _slim(result: CaseResult) -> CaseResult:
+    # Texts decide nothing here.
+    return replace(result, inputs={}, expected=None, output=None, detail="")
+
+
+def _read(note: str) -> tuple[CaseResult, list[CaseResult]]:
+    values = parse_json(note)
+    assert isinstance(values, list)
+    result, *beside = [CaseResult.from_json(value) for value in values if isinstance(value, dict)]
+    return result, beside
