@@ -117,7 +117,7 @@ def _tables(
     """Return each unit's differences under all its relabellings, with their squares."""
     import numpy as np
 
-    # Not the product of matrices: its library takes all cores, and adds up in another order on others.
+    # Not as a product of matrices: its library takes all cores, and is many times slower where they are busy.
     return _with_squares(np.einsum("ur,rl->ul", pool, labels), resolution)
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from itertools import combinations, product
 from typing import NamedTuple
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import permutation_test
+from scipy.stats import hypergeom, permutation_test
 
 from pytest_llmops.stats.relabel import DRAWS, relabelled
 from pytest_llmops.stats.units import grouped
@@ -125,6 +126,69 @@ def test_a_sample_comes_near_the_whole():
     found = tails(pairs(differences / 4))
     assert found.drop == pytest.approx(exact, abs=4 * (exact * (1 - exact) / DRAWS) ** 0.5)
     assert found.drop + found.rise == pytest.approx(1, abs=2 / DRAWS)
+
+
+def lattice(shape, passes):
+    """Yield the difference of a unit of passes and failures, in its smallest steps, and its chance."""
+    before, after = shape
+    step = math.lcm(before, after)
+    for count in range(max(0, passes - before), min(passes, after) + 1):
+        chance = hypergeom.pmf(count, before + after, passes, after)
+        yield count * step // after - (passes - count) * step // before, chance
+
+
+def moved(table, down, right):
+    """Return the table moved by so many rows and columns, which leaves its border empty."""
+    return np.roll(table, (down, right), axis=(0, 1))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 3), (2, 1), (1, 3), (5, 5)])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_sample_of_repeats_comes_near_the_whole(shape, seed):
+    # The joint distribution of sum and sum of squares is built up unit by unit.
+    rng = np.random.default_rng(seed)
+    step, count = math.lcm(*shape), 35
+    before = (rng.random((count, shape[0])) < 0.6).astype(float)
+    after = (rng.random((count, shape[1])) < 0.45).astype(float)
+    width, height = step * count, step * step * count
+    whole = np.zeros((2 * width + 1, height + 1))
+    whole[width, 0] = 1
+    for passes in (before.sum(axis=1) + after.sum(axis=1)).astype(int):
+        whole = sum(chance * moved(whole, d, d * d) for d, chance in lattice(shape, passes))
+    assert whole.sum() == pytest.approx(1)
+    sums, squares = np.arange(-width, width + 1)[:, None], np.maximum(1, np.arange(height + 1))
+    values = sums / np.sqrt(squares)
+    observed = clearness(after.mean(axis=1) - before.mean(axis=1))
+    below, level = whole[values < observed - 1e-9].sum(), whole[abs(values - observed) <= 1e-9].sum()
+    exact = below + level / 2
+    found = tails([Unit(tuple(b), tuple(a)) for b, a in zip(before, after, strict=True)])
+    assert found.drop == pytest.approx(exact, abs=4 * (exact * (1 - exact) / DRAWS) ** 0.5)
+
+
+def test_a_unit_of_very_many_relabellings_is_shuffled():
+    # More relabellings than a table lists; of passes and failures only their number counts.
+    shape = (9, 10)
+    units = [
+        Unit(baseline=(1.0,) * 8 + (0.0,), candidate=(1.0,) * 5 + (0.0,) * 5),
+        Unit(baseline=(1.0,) * 6 + (0.0,) * 3, candidate=(1.0,) * 6 + (0.0,) * 4),
+    ]
+    outcomes = [list(lattice(shape, int(sum(unit.baseline + unit.candidate)))) for unit in units]
+    chances = np.array([one[1] * other[1] for one, other in product(*outcomes)])
+    values = clearness(np.array([[one[0], other[0]] for one, other in product(*outcomes)]))
+    seen = np.array([np.mean(unit.candidate) - np.mean(unit.baseline) for unit in units])
+    exact = chances[values <= clearness(seen) + 1e-9].sum()
+    error = 4 * (exact * (1 - exact) / DRAWS) ** 0.5
+    assert tails(units).drop == pytest.approx(exact, abs=error)
+    assert tails([Unit(unit.candidate, unit.baseline) for unit in units]).rise == tails(units).drop
+
+
+def test_with_equal_repeats_the_sample_holds_each_mirror_image():
+    rng = np.random.default_rng(6)
+    before, after = rng.random((40, 3)), rng.random((40, 3))
+    found = tails([Unit(tuple(b), tuple(a)) for b, a in zip(before, after, strict=True)])
+    # What was seen counts as a tie on both sides, and nothing else ties.
+    assert found.drop + found.rise == pytest.approx(1 + 1 / (DRAWS + 1))
+    assert found.drop * (DRAWS + 1) == pytest.approx(round(found.drop * (DRAWS + 1)))
 
 
 def test_a_sample_favours_neither_side_of_data_that_mirror_themselves():

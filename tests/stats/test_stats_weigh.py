@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from decimal import Decimal
+from fractions import Fraction
 from itertools import product
 from statistics import stdev
 
@@ -204,6 +206,19 @@ def test_a_constant_drop_is_seen():
         ({"candidate": [[1.0], [math.nan]]}, "Case 1 has a candidate score"),
         ({"baseline": [[1.0], [0.5, -math.inf]]}, "Case 1 has a baseline score"),
         ({"baseline": [[1e200], [0.5]]}, "Case 0 has a baseline score"),
+        ({"baseline": [[0.5], [10**400]]}, "Case 1 has a baseline score"),
+        (
+            {"candidate": [[0.5], ["0.5"]]},
+            r"Case 1 has a candidate score that is no usable number: \['0.5'\]",
+        ),
+        ({"candidate": ["1", [1.0]]}, "Case 0 has a candidate score"),
+        ({"candidate": [[None], [1.0]]}, "Case 0 has a candidate score"),
+        ({"baseline": [[1.0], [1j]]}, "Case 1 has a baseline score"),
+        ({"baseline": [[1.0], [Decimal(1)]]}, "Case 1 has a baseline score"),
+        ({"baseline": [[1.0], [0.5, True]]}, "Case 1 has a baseline score"),
+        ({"baseline": [[1.0], None]}, "Case 1 has no list of baseline scores: None"),
+        ({"candidate": [0.5, [1.0]]}, "Case 0 has no list of candidate scores: 0.5"),
+        ({"candidate": [np.array([0.5]), np.array([])]}, "Case 1 has no candidate answer"),
         ({"span": 0.0}, "span"),
         ({"span": math.nan}, "span"),
     ],
@@ -211,6 +226,25 @@ def test_a_constant_drop_is_seen():
 def test_what_cannot_be_weighed_is_named(changed, message):
     with pytest.raises(ValueError, match=message):
         weigh(replace(scored([1.0, 0.0], [1.0, 1.0]), **changed))
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, "0.5", None, True])
+@given(samples(max_size=8), st.integers(0, 7), st.integers(0, 2), st.booleans())
+@settings(max_examples=30)
+def test_what_is_no_score_never_reaches_a_sum(bad, sample, index, run, old):
+    side = "baseline" if old else "candidate"
+    rows = [list(answers) for answers in getattr(sample, side)]
+    index %= len(rows)
+    rows[index][run % len(rows[index])] = bad
+    with pytest.raises(ValueError, match=f"Case {index} has a {side} score"):
+        weigh(replace(sample, pass_fail=False, **{side: rows}))
+
+
+@pytest.mark.parametrize("kind", [int, bool, np.float32, np.float64, np.int64, Fraction])
+def test_numbers_of_all_kinds_weigh_the_same(kind):
+    before, after = [1.0] * 20, [0.0] * 6 + [1.0] * 14
+    other = scored(map(kind, before), map(kind, after), pass_fail=True)
+    assert weigh(other) == weigh(scored(before, after, pass_fail=True))
 
 
 @pytest.mark.parametrize("alpha", [0, 0.5, math.nan])
