@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pytest_llmops.plugin.plan import EvalTest
+from pytest_llmops.reports.circumstances import stop_text
 from pytest_llmops.runs.board import Board
-from pytest_llmops.runs.comparison import Stop
 from pytest_llmops.runs.course import Watch
 from pytest_llmops.runs.record import CaseResult
 
@@ -37,7 +37,7 @@ class EarlyStops:
         stop = watch.stop
         if stop is None or case_id not in stop.planned - stop.cases:
             return ""
-        return f"not run, early stop after {len(stop.cases)} of {len(stop.planned)} cases: {told(stop)}"
+        return f"not run, early stop {stop_text(stop)}"
 
     def may_start(self, test: EvalTest, case_id: str) -> bool:
         """Tell whether a case may be asked ahead: not beyond the next look, where the test may end."""
@@ -63,14 +63,3 @@ class EarlyStops:
         if root not in self._boards:
             self._boards[root] = test.spec.project.board()
         return self._boards[root]
-
-
-def told(stop: Stop) -> str:
-    """Return what ended a test, in a few words."""
-    words = {
-        "breaker": f"{', '.join(stop.metrics)} breaks again and again",
-        "regressed": f"{', '.join(stop.metrics)} regressed",
-        "unharmed": "no drop to be seen",
-        "end": "all cases ran",
-    }
-    return words[stop.kind]

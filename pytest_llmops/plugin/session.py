@@ -190,6 +190,7 @@ class Session:
                 self._comparison,
                 tally,
                 width=page.width,
+                drifts=self._drifts,
                 secrets=page.secrets,
                 verbose=self._settings.verbose,
             )

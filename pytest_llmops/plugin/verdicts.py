@@ -67,8 +67,8 @@ def comparison_findings(
     test: GatheredTest, compared: TestComparison, comparison: Comparison, settings: Settings
 ) -> Iterator[Finding]:
     """Yield a finding for each metric of one test that makes the build red."""
-    for metric in compared.metrics:
-        name, sentence = metric.metric.name, metric_sentence(metric, comparison.baseline_name)
+    for metric in (*compared.metrics, *compared.slices):
+        name, sentence = metric.label, metric_sentence(metric, comparison.baseline_name)
         strict = metric.verdict in (Verdict.INCONCLUSIVE, Verdict.NOT_COMPARABLE) and settings.strict
         if not metric.gated:
             continue
@@ -106,7 +106,7 @@ def _regression(test: GatheredTest, metric: MetricComparison, sentence: str, bas
     nodeids = tuple(change.nodeid for change in metric.worse if change.nodeid)
     return Finding(
         test=test,
-        name=metric.metric.name,
+        name=metric.label,
         headline=sentence,
         details=(
             f"Newly worse: {_named([change.case_id for change in metric.worse])}.",

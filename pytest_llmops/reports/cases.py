@@ -28,7 +28,7 @@ def worst_lines(compared: MetricComparison, page: Page, *, every: bool = False) 
     """Give the worst cases of one metric, and the names of the next ones; or every case that got worse."""
     if not compared.worse:
         return
-    name, number = page.short(compared.metric.name), counted(len(compared.worse), "case")
+    name, number = page.short(compared.label), counted(len(compared.worse), "case")
     yield page.line(f"  worst cases of {name} (worse in {number})", "dim")
     shown = len(compared.worse) if every else _SHOWN
     for change in compared.worse[:shown]:

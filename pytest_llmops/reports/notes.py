@@ -9,6 +9,7 @@ from pytest_llmops.reports.figures import amount_text, counted, p_text
 from pytest_llmops.reports.headline import VERDICT_STYLES
 from pytest_llmops.reports.page import Line, Page
 from pytest_llmops.runs.comparison import Comparison, MetricComparison
+from pytest_llmops.stats.power import Need, Way
 from pytest_llmops.stats.verdict import MIN_UNITS, Verdict
 
 FEW_CASES: Final = 20
@@ -21,7 +22,7 @@ def note_lines(compared: MetricComparison, comparison: Comparison, page: Page) -
     if sentences:
         gated = compared.gated
         style = VERDICT_STYLES[compared.verdict] if gated else "dim"
-        text = f"{page.short(compared.metric.name)}: {'; '.join(sentences)}."
+        text = f"{page.short(compared.label)}: {'; '.join(sentences)}."
         yield from page.paragraph(text, style, indent=2)
 
 
@@ -55,10 +56,30 @@ def _power(compared: MetricComparison) -> Iterator[str]:
     smallest = amount_text(compared.metric, compared.smallest_seen)
     start = f"only {counted(compared.cases, 'case')}, which" if few else f"{compared.cases:,} cases"
     yield f"{start} could have shown a {word} of {smallest} or more"
-    needed = compared.cases_needed
-    if inconclusive and needed is not None and needed > compared.cases:
-        margin = amount_text(compared.metric, compared.margin)
-        yield f"{needed:,} cases would settle whether there is a {word} of {margin}"
+    if inconclusive and compared.need is not None:
+        yield _settled(
+            compared, compared.need, f"a {word} of {amount_text(compared.metric, compared.margin)}"
+        )
+
+
+def _settled(compared: MetricComparison, need: Need, drop: str) -> str:
+    """Say how many cases or repeats would settle the verdict, and which of both is cheaper."""
+    if need.cases <= compared.cases:
+        return f"that is enough for {drop}, but the change is too near to it to tell"
+    text = f"to tell {drop} takes {need.cases:,} cases ({_price(need.more_cases)})"
+    repeats = need.more_repeats
+    if repeats is None:
+        return f"{text}; no number of repeats is enough"
+    cheaper = "repeats are" if need.cheaper is repeats else "cases are"
+    return (
+        f"{text} or --llmops-repeat={max(repeats.baseline_repeats, repeats.candidate_repeats)} "
+        f"({_price(repeats)}); {cheaper} cheaper"
+    )
+
+
+def _price(way: Way) -> str:
+    once = f" and {way.baseline_calls:,} once for the baseline" if way.baseline_calls else ""
+    return f"{counted(way.calls, 'call')} a run{once}"
 
 
 def _chance(compared: MetricComparison, comparison: Comparison) -> Iterator[str]:

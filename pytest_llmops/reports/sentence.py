@@ -13,7 +13,7 @@ def metric_sentence(compared: MetricComparison, baseline: str) -> str:
     metric = compared.metric
     words = {Verdict.NOT_COMPARABLE: "is not comparable with", Verdict.REGRESSED: "regressed against"}
     verdict = words.get(compared.verdict, f"is {compared.verdict} against")
-    start = f"{metric.name} {verdict} {baseline}"
+    start = f"{compared.label} {verdict} {baseline}"
     if compared.verdict is Verdict.NOT_COMPARABLE or compared.change is None:
         return escape(f"{start}: {compared.reason}")
     figures = [

@@ -7,21 +7,29 @@ from collections.abc import Collection, Iterator, Sequence
 from pytest_llmops.calls.tally import Tally
 from pytest_llmops.reports.cases import worst_lines
 from pytest_llmops.reports.causes import cause_lines, pairing_lines
+from pytest_llmops.reports.circumstances import circumstance_lines, drift_lines
 from pytest_llmops.reports.diff import prompt_diff
-from pytest_llmops.reports.figures import change_text, counted, interval_text, value_text
-from pytest_llmops.reports.headline import VERDICT_STYLES, comparison_headline, runs_headline, tally_lines
+from pytest_llmops.reports.figures import counted
+from pytest_llmops.reports.headline import comparison_headline, runs_headline, tally_lines
 from pytest_llmops.reports.notes import note_lines
 from pytest_llmops.reports.page import MIN_WIDTH, Line, Page
 from pytest_llmops.reports.scores import score_table
-from pytest_llmops.reports.table import Row, table_lines
-from pytest_llmops.runs.comparison import Comparison, MetricComparison, TestComparison
+from pytest_llmops.reports.verdict_table import verdict_tables
+from pytest_llmops.runs.comparison import Comparison, TestComparison
+from pytest_llmops.runs.drift import Drift
 from pytest_llmops.runs.record import Run
 from pytest_llmops.stats.verdict import Verdict
 from pytest_llmops.store.canonical import SHORT
 
 
 def comparison_lines(
-    comparison: Comparison, tally: Tally, *, width: int, secrets: Collection[str] = (), verbose: bool = False
+    comparison: Comparison,
+    tally: Tally,
+    *,
+    width: int,
+    drifts: Sequence[Drift] = (),
+    secrets: Collection[str] = (),
+    verbose: bool = False,
 ) -> Iterator[Line]:
     """Give the report of a session against its baseline; the first line can be quoted alone.
 
@@ -29,19 +37,29 @@ def comparison_lines(
         comparison: what the session shows.
         tally: what its calls took.
         width: columns of the terminal; no line takes more, but for widths below 40.
+        drifts: what canaries showed.
         secrets: values that are shown as ***.
         verbose: show every case that got worse, whatever the verdict.
     """
     page = Page(width=max(width, MIN_WIDTH), secrets=secrets)
+    # What moved the model comes first: all else may be its doing.
+    for drift in drifts:
+        if drift.moved:
+            yield from drift_lines(drift, page)
     yield from comparison_headline(comparison, tally, page)
     yield Line()
-    yield from _verdict_table(comparison, page)
+    yield from verdict_tables(comparison, page)
     for test in comparison.tests:
         details = list(_details(test, comparison, page, verbose=verbose))
         if details:
             yield Line()
             yield page.line(page.short(test.test_key), "bold")
             yield from details
+    calm = [drift for drift in drifts if not drift.moved]
+    if calm:
+        yield Line()
+    for drift in calm:
+        yield from drift_lines(drift, page)
     yield Line()
     yield from tally_lines(tally, page)
 
@@ -65,49 +83,14 @@ def scores_lines(
     yield from tally_lines(tally, page)
 
 
-def _verdict_table(comparison: Comparison, page: Page) -> Iterator[Line]:
-    interval = f"{1 - 2 * comparison.alpha:.0%}".replace("%", " % interval")
-    rows = [_row(test, compared, interval, page) for test in comparison.tests for compared in test.metrics]
-    yield from table_lines(
-        rows,
-        page,
-        droppable=("baseline", "n", interval, "candidate"),
-        left=("metric", "verdict"),
-    )
-    if any(not compared.gated for test in comparison.tests for compared in test.metrics):
-        yield from page.paragraph("(in brackets: not gated, so no change of it fails the build)", "dim")
-    if comparison.family > 1:
-        yield from page.paragraph(
-            f"Holm's correction covers {comparison.family} gated metrics: where nothing changed, "
-            f"at most {comparison.alpha:.0%}".replace("%", " %")
-            + " of sessions turn red.",
-            "dim",
-        )
-
-
-def _row(test: TestComparison, compared: MetricComparison, interval: str, page: Page) -> Row:
-    metric, gated = compared.metric, compared.gated
-    return Row(
-        group=page.short(test.test_key),
-        cells={
-            "metric": page.short(metric.name),
-            "n": f"{compared.cases:,}",
-            "baseline": value_text(metric, compared.baseline),
-            "candidate": value_text(metric, compared.candidate),
-            "change": change_text(metric, compared.change),
-            interval: interval_text(metric, compared.low, compared.high),
-            "verdict": str(compared.verdict) if gated else f"({compared.verdict})",
-        },
-        style=VERDICT_STYLES[compared.verdict] if gated else "dim",
-    )
-
-
 def _details(test: TestComparison, comparison: Comparison, page: Page, *, verbose: bool) -> Iterator[Line]:
     """Give what the table cannot hold; nothing for a test that needs no word."""
-    notes = [line for compared in test.metrics for line in note_lines(compared, comparison, page)]
+    everything = (*test.metrics, *(compared for compared in test.slices if compared.gated))
+    notes = [line for compared in everything for line in note_lines(compared, comparison, page)]
     regressed = [
-        compared for compared in test.metrics if compared.verdict is Verdict.REGRESSED and compared.gated
+        compared for compared in everything if compared.verdict is Verdict.REGRESSED and compared.gated
     ]
+    yield from circumstance_lines(test, page)
     yield from cause_lines(test, page)
     if regressed and not test.causes:
         text = "no cause found: prompt, model, parameters, rows and metrics are the baseline's"

@@ -11,7 +11,7 @@ from pytest_llmops.runs.comparison import Comparison, MetricComparison, Pairing,
 from pytest_llmops.runs.gate import Gate
 from pytest_llmops.runs.pairing import PairedCase, pair, too_few_paired
 from pytest_llmops.runs.record import Run
-from pytest_llmops.runs.weighing import Weighed, margin_of, weigh_metric
+from pytest_llmops.runs.weighing import Weighed, margin_of, need_of, weigh_metric
 from pytest_llmops.scorers.score import Metric
 from pytest_llmops.stats.verdict import Verdict, decide
 
@@ -173,6 +173,8 @@ def _judge(item: Weighed, corrected: float | None, weighing: _Weighing, alpha: f
     if too_few_paired(weighing.pairing) and comparison.verdict in _BETTER_THAN_INCONCLUSIVE:
         reason = "more than 10 % of the baseline's cases are changed or missing"
         comparison = replace(comparison, verdict=Verdict.INCONCLUSIVE, reason=reason)
+    if comparison.gated and comparison.verdict is Verdict.INCONCLUSIVE and not comparison.reason:
+        comparison = replace(comparison, need=need_of(item))
     return comparison
 
 

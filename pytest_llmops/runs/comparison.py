@@ -9,6 +9,7 @@ from typing import Literal
 from pytest_llmops.prompts.prompt import Prompt
 from pytest_llmops.runs.record import Header
 from pytest_llmops.scorers.score import Metric
+from pytest_llmops.stats.power import Need
 from pytest_llmops.stats.verdict import Verdict
 from pytest_llmops.store.canonical import JsonValue
 
@@ -59,14 +60,19 @@ class MetricComparison:
     """The largest change for the worse that is acceptable."""
     smallest_seen: float | None = None
     """The smallest drop that a suite of this size sees 4 times in 5."""
-    cases_needed: int | None = None
-    """How many cases would see a drop of the margin 4 times in 5."""
+    need: Need | None = None
+    """What would see a drop of the margin 4 times in 5; None where the verdict is clear."""
     suspect: bool = False
     """Inconclusive only because many metrics are gated."""
     reason: str = ""
     """Why there is no better verdict, where that needs saying."""
     worse: tuple[CaseChange, ...] = ()
     """Cases whose score fell, worst first."""
+
+    @property
+    def label(self) -> str:
+        """Return the metric's name, with the tag of the slice that it is about."""
+        return f"{self.metric.name}@{self.tag}" if self.tag else self.metric.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +144,11 @@ class Comparison:
     family: int
     """How many gated metrics and slices shared alpha."""
     tests: tuple[TestComparison, ...]
+
+    @property
+    def stops(self) -> list[Stop]:
+        """Return when the tests ended that could stop early."""
+        return [test.stop for test in self.tests if test.stop is not None]
 
     def count(self, verdict: Verdict) -> int:
         """Return how many gated metrics and slices got `verdict`."""

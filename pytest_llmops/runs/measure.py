@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pytest_llmops.calls.exchange import Caller, Request, Response
 from pytest_llmops.errors import BadAnswerError, MisuseError
@@ -80,4 +80,5 @@ async def _scored(scorer: Scorer, case: Case, response: Response, caller: Caller
     refusal = "" if score.value is None else scorer.metric.refusal(score.value)
     if refusal:
         raise MisuseError(f"The metric {scorer.metric.name!r} gave {refusal}.")
-    return score
+    # True is a score that people give, and a number that they read.
+    return score if score.value is None else replace(score, value=float(score.value))

@@ -12,6 +12,7 @@ from pytest_llmops.runs.record import Header
 from pytest_llmops.runs.rows import Row, mean, rows_of, unusable, worse_cases
 from pytest_llmops.scorers.score import Metric
 from pytest_llmops.settings import DEFAULT_MARGIN
+from pytest_llmops.stats.power import Need
 from pytest_llmops.stats.verdict import MIN_UNITS, Evidence, Verdict
 from pytest_llmops.stats.weigh import Sample
 
@@ -28,6 +29,7 @@ class Weighed:
 
     comparison: MetricComparison
     evidence: Evidence | None = None
+    sample: Sample | None = None
     limit: float = 0.0
     """The margin in the units of the evidence."""
 
@@ -84,6 +86,8 @@ def weigh_metric(
     metric = plain.metric
     if metric.name not in candidate.metrics:
         return Weighed(comparison=replace(plain, reason="this run no longer measures it"))
+    if plain.gated and metric.kind == "ratio" and (reason := _timed_before(cases)):
+        return Weighed(comparison=replace(plain, reason=reason))
     rescored = any(metric.name in result.stored_scores for case in cases for result in case.candidate)
     reason = "" if rescored else not_comparable(baseline, metric) or _unsteady(cases, metric)
     rows = [] if reason else rows_of(cases, metric, rescored=rescored)
@@ -97,9 +101,36 @@ def weigh_metric(
         return Weighed(comparison=replace(described, verdict=Verdict.UNCHANGED))
     from pytest_llmops.stats.weigh import weigh
 
-    evidence = weigh(sample_of(rows, metric), alpha=alpha)
-    limit = limit_of(metric, plain.margin)
-    return Weighed(comparison=_measured(described, evidence, limit), evidence=evidence, limit=limit)
+    sample = sample_of(rows, metric)
+    evidence = weigh(sample, alpha=alpha)
+    return Weighed(
+        comparison=_measured(described, evidence),
+        evidence=evidence,
+        sample=sample,
+        limit=limit_of(metric, plain.margin),
+    )
+
+
+def need_of(item: Weighed) -> Need | None:
+    """Return what would settle the verdict: more cases or more repeats."""
+    from pytest_llmops.stats.power import components, needed
+
+    sample, evidence = item.sample, item.evidence
+    if sample is None or evidence is None:
+        return None
+    noise = components(sample.baseline, sample.candidate, spread=evidence.sd, span=sample.span)
+    return needed(
+        noise,
+        margin=item.limit,
+        cases=evidence.cases,
+        baseline_repeats=repeats_of(sample.baseline),
+        candidate_repeats=repeats_of(sample.candidate),
+    )
+
+
+def repeats_of(side: Sequence[Sequence[float]]) -> int:
+    """Return how many answers a case has, their harmonic mean where cases differ."""
+    return round(len(side) / math.fsum(1 / len(scores) for scores in side))
 
 
 def sample_of(rows: Sequence[Row], metric: Metric) -> Sample:
@@ -135,6 +166,17 @@ def _unsteady(cases: Sequence[PairedCase], metric: Metric) -> str:
     return ""
 
 
+def _timed_before(cases: Sequence[PairedCase]) -> str:
+    """Return a reason where times of today would be compared with times of another day."""
+    reused = sum(result.reused for case in cases for result in (*case.baseline, *case.candidate))
+    if not reused:
+        return ""
+    return (
+        f"{reused:,} answers are from an earlier session, and so is the time they took; "
+        "--llmops-cache=refresh asks both sides again"
+    )
+
+
 def _described(plain: MetricComparison, rows: Sequence[Row]) -> MetricComparison:
     before = math.fsum(mean(row.before) for row in rows) / len(rows)
     after = math.fsum(mean(row.after) for row in rows) / len(rows)
@@ -149,7 +191,7 @@ def _described(plain: MetricComparison, rows: Sequence[Row]) -> MetricComparison
     )
 
 
-def _measured(described: MetricComparison, evidence: Evidence, limit: float) -> MetricComparison:
+def _measured(described: MetricComparison, evidence: Evidence) -> MetricComparison:
     metric = described.metric
     ends = (evidence.low, evidence.high) if metric.higher_is_better else (-evidence.high, -evidence.low)
     change = evidence.change if metric.higher_is_better else -evidence.change
@@ -165,5 +207,4 @@ def _measured(described: MetricComparison, evidence: Evidence, limit: float) -> 
         high=high,
         p=evidence.p_drop,
         smallest_seen=smallest,
-        cases_needed=evidence.cases_needed(limit),
     )

@@ -58,16 +58,6 @@ class Evidence:
             return math.inf
         return POWER_FACTOR * self.sd / math.sqrt(self.cases) if self.sd else max(0.0, -self.low)
 
-    def cases_needed(self, margin: float) -> int:
-        """Return how many cases would see a drop of `margin` 4 times in 5.
-
-        Where no case changed, it is how many would rule such a drop out if none changes again: the interval
-        then shrinks with the number of cases.
-        """
-        if self.sd:
-            return math.ceil((POWER_FACTOR * self.sd / margin) ** 2)
-        return math.ceil(self.cases * max(0.0, -self.low) / margin)
-
 
 def decide(evidence: Evidence, *, p_family: float, margin: float, alpha: float) -> Verdict:
     """Return the verdict on one metric.

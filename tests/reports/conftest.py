@@ -9,6 +9,7 @@ from pytest_llmops.prompts.prompt import Prompt
 from pytest_llmops.runs.comparison import CaseChange, Comparison, MetricComparison, Pairing, TestComparison
 from pytest_llmops.runs.record import Header
 from pytest_llmops.scorers.score import Metric
+from pytest_llmops.stats.power import Need, Way
 from pytest_llmops.stats.verdict import Verdict
 
 LATENCY = Metric(
@@ -37,6 +38,12 @@ NEW_PROMPT = Prompt(
     ),
     model="openai:small",
     parameters={"temperature": 0.7, "max_tokens": 60},
+)
+
+
+NEED_411 = Need(
+    more_cases=Way(cases=411, baseline_repeats=1, candidate_repeats=1, baseline_calls=411),
+    more_repeats=Way(cases=94, baseline_repeats=5, candidate_repeats=5, baseline_calls=470),
 )
 
 
@@ -82,7 +89,6 @@ def triage():
         p_family=0.0028,
         margin=0.05,
         smallest_seen=0.0701,
-        cases_needed=236,
         worse=tuple(fallen(number, reason="assert 'billing' == 'shipping'") for number in (41, 58, 77))
         + tuple(fallen(number) for number in range(80, 90)),
     )
@@ -103,7 +109,6 @@ def triage():
         p_family=0.39,
         margin=0.2,
         smallest_seen=0.153,
-        cases_needed=70,
     )
     latency = MetricComparison(
         metric=LATENCY,
@@ -118,7 +123,6 @@ def triage():
         p=0.02,
         margin=0.1,
         smallest_seen=0.12,
-        cases_needed=170,
     )
     key = "evals/test_triage.py::test_triage"
     metrics = [compared.metric for compared in (passed, step, latency)]
@@ -157,7 +161,7 @@ def summary():
         p_family=0.48,
         margin=0.05,
         smallest_seen=0.104,
-        cases_needed=411,
+        need=NEED_411,
     )
     schema = MetricComparison(
         metric=Metric(name="schema", version="d"),

@@ -10,8 +10,13 @@ from pytest_llmops.reports.notes import note_lines
 from pytest_llmops.reports.page import Page
 from pytest_llmops.runs.comparison import Comparison, MetricComparison
 from pytest_llmops.scorers.score import Metric
+from pytest_llmops.stats.power import Need, Way
 from pytest_llmops.stats.verdict import Verdict
 
+NEED_411 = Need(
+    more_cases=Way(cases=411, baseline_repeats=1, candidate_repeats=1, baseline_calls=411),
+    more_repeats=Way(cases=94, baseline_repeats=5, candidate_repeats=5, baseline_calls=470),
+)
 PASSED = MetricComparison(
     gated=True,
     metric=Metric(name="passed", version="1"),
@@ -27,17 +32,18 @@ PASSED = MetricComparison(
     p_family=0.12,
     margin=0.05,
     smallest_seen=0.104,
-    cases_needed=411,
+    need=NEED_411,
 )
 POWER = (
     "passed: 94 cases could have shown a drop of 10.4 percentage points or more; "
-    "411 cases would settle whether there is a drop of 5.0 percentage points."
+    "to tell a drop of 5.0 percentage points takes 411 cases (411 calls a run and 411 once for the "
+    "baseline) or --llmops-repeat=5 (470 calls a run and 470 once for the baseline); cases are cheaper."
 )
 
 
 def said(compared, family=3):
     comparison = Comparison(baseline_name="production", alpha=0.05, family=family, tests=())
-    return [(line.text.strip(), line.style) for line in note_lines(compared, comparison, Page(width=400))]
+    return [(line.text.strip(), line.style) for line in note_lines(compared, comparison, Page(width=600))]
 
 
 def test_inconclusive_says_what_it_could_see_and_what_it_needs():
@@ -66,13 +72,33 @@ def test_one_metric_needs_no_correction():
 
 
 def test_enough_cases_are_not_asked_for_more():
-    lost = replace(
-        PASSED, cases_needed=80, reason="more than 10 % of the baseline's cases are changed or missing"
+    enough = replace(NEED_411, more_cases=replace(NEED_411.more_cases, cases=80))
+
+    assert said(replace(PASSED, need=enough))[0][0].endswith(
+        "that is enough for a drop of 5.0 percentage points, but the change is too near to it to tell."
     )
+
+
+def test_lost_cases_are_the_reason_and_not_the_size_of_the_suite():
+    lost = replace(PASSED, need=None, reason="more than 10 % of the baseline's cases are changed or missing")
 
     assert said(lost)[0][0].endswith(
         "10.4 percentage points or more; more than 10 % of the baseline's cases are changed or missing."
     )
+
+
+def test_repeats_are_named_where_they_are_cheaper():
+    paid = replace(NEED_411.more_repeats, cases=94, candidate_repeats=2, baseline_calls=0)
+
+    text = said(replace(PASSED, need=replace(NEED_411, more_repeats=paid)))[0][0]
+
+    assert "or --llmops-repeat=5 (188 calls a run); repeats are cheaper." in text
+
+
+def test_where_no_number_of_repeats_is_enough_it_says_so():
+    text = said(replace(PASSED, need=replace(NEED_411, more_repeats=None)))[0][0]
+
+    assert text.endswith("(411 calls a run and 411 once for the baseline); no number of repeats is enough.")
 
 
 @pytest.mark.parametrize("verdict", [Verdict.NO_REGRESSION, Verdict.IMPROVED, Verdict.REGRESSED])
