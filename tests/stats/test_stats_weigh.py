@@ -12,7 +12,7 @@ from statistics import stdev
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pytest_llmops.stats.intervals import mover
@@ -68,6 +68,34 @@ def test_the_order_of_the_cases_changes_nothing(sample, random):
     order = list(range(len(sample.baseline)))
     random.shuffle(order)
     assert repr(weigh(picked(sample, order))) == repr(weigh(sample))
+
+
+@given(samples())
+@example(Sample(baseline=[[0.1, 0.2, 0.3]] * 5, candidate=[[0.7, 0.6, 0.1]] * 5))
+@settings(max_examples=150)
+def test_the_order_of_the_runs_of_a_case_changes_nothing(sample):
+    plain = replace(sample, clusters=None)
+    turned = replace(
+        plain,
+        baseline=[answers[::-1] for answers in plain.baseline],
+        candidate=[answers[::-1] for answers in plain.candidate],
+    )
+    assert repr(weigh(turned)) == repr(weigh(plain))
+
+
+@given(samples())
+@settings(max_examples=60)
+def test_a_case_without_a_cluster_stands_alone(sample):
+    plain = replace(sample, clusters=None)
+    cases = len(plain.baseline)
+    assert weigh(replace(plain, clusters=[None] * cases)) == weigh(plain)
+    before, after = ([*side, [0.5, 0.25], [0.75, 0.5]] for side in (plain.baseline, plain.candidate))
+    sparse, full = (
+        weigh(Sample(baseline=before, candidate=after, clusters=[*alone, "same", "same"]))
+        for alone in ([None] * cases, [f"case {index}" for index in range(cases)])
+    )
+    assert sparse == full
+    assert sparse.units == cases + 1
 
 
 @given(samples(), st.sampled_from([0.05, 0.2]))
