@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint format clean aa
+.PHONY: demo test lint format clean aa calibration
 
 demo: .venv/installed
 	$(BIN)/python examples/demo.py
@@ -25,6 +25,10 @@ format: .venv/installed
 aa: .venv/installed
 	$(BIN)/llmops pull
 	$(BIN)/python -m benchmarks.aa
+
+# The calibration of the rule: false alarms, power, coverage, beside other rules; about 10 minutes.
+calibration: .venv/installed
+	$(BIN)/python -m benchmarks.calibration
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "pytest-llmops needs Python 3.11 or newer: make PYTHON=python3.11 ...")'

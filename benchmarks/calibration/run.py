@@ -1,0 +1,28 @@
+"""Run a plan from end to end."""
+
+from __future__ import annotations
+
+from benchmarks.calibration.exact import Found, found
+from benchmarks.calibration.outcome import Part, summary
+from benchmarks.calibration.plan import Plan, Reading, Spread
+from benchmarks.calibration.report import all_parts
+
+
+def report(plan: Plan, seed: int, spread: Spread) -> bool:
+    """Print what the plan finds, and return whether every limit is kept."""
+    parts = measured(plan, seed, spread)
+    for part in parts:
+        print(f"\n{part.title}\n", *part.lines, sep="\n", flush=True)
+    checks = [check for part in parts for check in part.checks]
+    broken = sum(not check.kept for check in checks)
+    print("\nlimits", *summary(checks), sep="\n")
+    print(f"{len(checks) - broken} of {len(checks)} limits kept")
+    return not broken
+
+
+def measured(plan: Plan, seed: int, spread: Spread) -> list[Part]:
+    """Return the parts of the report."""
+    tables: list[Found] = [item for items in spread(found, plan.sizes[::-1]) for item in items]
+    tables.sort(key=lambda item: item.cell)
+    read: dict[str, list[Reading]] = {part: plan.readings(part, seed, spread) for part in plan.draws}
+    return all_parts(tables, read)
