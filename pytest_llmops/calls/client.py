@@ -31,7 +31,7 @@ def nothing_stored(key: str) -> Response | None:  # noqa: ARG001 - stands for a 
 class Client:
     """Answer each request at the least cost; a `Caller`.
 
-    All methods but `digest` and `reused` belong to one event loop.
+    All methods but `digest`, `reused` and `holds` belong to one event loop.
 
     Args:
         cache: where answers are looked up and kept; closed by `aclose`.
@@ -101,6 +101,10 @@ class Client:
     def reused(self, request: Request) -> bool:
         """Tell whether the answer that `acall` gave to `request` is from an earlier session."""
         return self.digest(request) in self._saved
+
+    def holds(self, key: str) -> bool:
+        """Tell whether the cache holds the answer under a request digest."""
+        return self._cache.get(key) is not None
 
     @property
     def warnings(self) -> list[str]:

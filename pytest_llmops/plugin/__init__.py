@@ -28,7 +28,9 @@ def pytest_configure(config: pytest.Config) -> None:
     for text in MARKERS.values():
         config.addinivalue_line("markers", text)
     config.stash[stash.settings_key] = read_settings(config)
-    if not hasattr(config, "workerinput"):
+    if config.stash[stash.settings_key].plan:
+        stash.plan(config)
+    elif not hasattr(config, "workerinput"):
         config.pluginmanager.register(Controller(config), "llmops-controller")
 
 

@@ -54,21 +54,25 @@ class Collector:
         self._misuse.append(message)
 
     @pytest.hookimpl(trylast=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+    def pytest_collection_modifyitems(self, session: pytest.Session, items: list[pytest.Item]) -> None:
         """Stop before the first call when a marker, a file or a name is wrong; else order the cases."""
         settings = self._projects.settings
         if settings.baseline is not None:
-            self._check_gate(Gate(settings.gate), live=settings.live_alias is not None)
+            self._check_gate(session, Gate(settings.gate), live=settings.live_alias is not None)
         if self._misuse:
             raise pytest.UsageError("\n".join(dict.fromkeys(self._misuse)))
         if settings.early_stop and settings.baseline is not None:
             items[:] = in_running_order(items)
 
-    def _check_gate(self, gate: Gate, *, live: bool) -> None:
+    def _check_gate(self, session: pytest.Session, gate: Gate, *, live: bool) -> None:
         try:
             gate.check(self._metrics.values(), live=live)
         except MisuseError as error:
-            self.refuse(str(error))
+            if hasattr(self._config, "workerinput"):
+                # All is collected: what is left to a worker is to run nothing, and to say why.
+                session.shouldfail = str(error)
+            else:
+                self._misuse.append(str(error))
 
     def _chosen(self, spec: EvalSpec) -> list[Case]:
         settings = self._projects.settings

@@ -47,7 +47,7 @@ class Recorder:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
         """Ask ahead for the answers of the coming items."""
-        if _will_run(session):
+        if _will_run(session) and not self._projects.settings.plan:
             self._look_ahead(session.items)
         try:
             result = yield
@@ -71,7 +71,9 @@ class Recorder:
         """
         slot = slot_of(item)
         assert slot is not None
-        assert self._prefetch is not None
+        if self._prefetch is None:
+            # A worker of xdist runs one item even where nothing must be asked.
+            raise pytest.fail.Exception(f"not run: {item.session.shouldfail}", pytrace=False)
         reason = self._stops.reason(self._tests[item], slot.case.id)
         if reason:
             pytest.skip(reason)
@@ -181,7 +183,7 @@ class Recorder:
 def _will_run(session: pytest.Session) -> bool:
     """Tell whether pytest is about to run the items; else nothing may be asked, and nothing spent."""
     option = session.config.option
-    if option.collectonly or getattr(option, "setupplan", False):
+    if option.collectonly or getattr(option, "setupplan", False) or session.shouldfail:
         return False
     return not session.testsfailed or option.continue_on_collection_errors
 

@@ -31,7 +31,7 @@ from pytest_llmops.runs.drift import Drift, find_drifts
 from pytest_llmops.runs.gate import Gate
 from pytest_llmops.settings import known_secrets
 
-_MARKUP: dict[Style, dict[str, bool]] = {
+MARKUP: dict[Style, dict[str, bool]] = {
     "plain": {},
     "bold": {"bold": True},
     "red": {"red": True},
@@ -98,7 +98,7 @@ class Session:
         page = Page(width=shutil.get_terminal_size().columns, secrets=known_secrets(os.environ).values())
         terminalreporter.section("llmops")
         for line in (*self._report(page), *self._remarks(page)):
-            terminalreporter.write_line(line.text, **_MARKUP[line.style])
+            terminalreporter.write_line(line.text, **MARKUP[line.style])
 
     def discard(self) -> None:
         """Remove what a session that keeps nothing left behind."""

@@ -51,6 +51,16 @@ def collector(config: pytest.Config) -> Collector:
     return config.stash[_collector_key]
 
 
+def plan(config: pytest.Config) -> None:
+    """Let a planner stand in for the loop that runs the items."""
+    from pytest_llmops.plugin.planner import Planner
+
+    # The items are needed in this process, and xdist asks for them only where it distributes tests.
+    if hasattr(config.option, "dist"):
+        config.option.dist = "no"
+    config.pluginmanager.register(Planner(projects(config)), "llmops-planner")
+
+
 def recorder(config: pytest.Config) -> Recorder:
     """Return the recorder of a process that has collected an eval test."""
     return config.stash[_recorder_key]

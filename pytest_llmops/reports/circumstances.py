@@ -16,8 +16,8 @@ def circumstance_lines(test: TestComparison, page: Page) -> Iterator[Line]:
         yield from page.paragraph(_stopped(test.stop, page), "yellow", indent=2)
     if test.reused:
         text = (
-            f"the baseline is reused: {counted(test.reused, 'answer')} of it were there before it was stored, and "
-            "answers that were chosen make a lucky baseline; --llmops-cache=refresh stores fresh ones"
+            f"the baseline is reused: {counted(test.reused, 'answer')} were there before it was stored, "
+            "and chosen answers make a lucky baseline; --llmops-cache=refresh stores fresh ones"
         )
         yield from page.paragraph(text, "yellow", indent=2)
 
@@ -53,8 +53,9 @@ def drift_lines(drift: Drift, page: Page) -> Iterator[Line]:
 
 
 def _stopped(stop: Stop, page: Page) -> str:
+    rest = counted(len(stop.planned - stop.cases), "other")
     return page.short(
-        f"stopped early {stop_text(stop)}; the other {len(stop.planned - stop.cases):,} were not run"
+        f"stopped early {stop_text(stop)}; {rest} not run; p had to be {stop.level:.2g} or less"
     )
 
 

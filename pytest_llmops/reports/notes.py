@@ -57,15 +57,15 @@ def _power(compared: MetricComparison) -> Iterator[str]:
     start = f"only {counted(compared.cases, 'case')}, which" if few else f"{compared.cases:,} cases"
     yield f"{start} could have shown a {word} of {smallest} or more"
     if inconclusive and compared.need is not None:
-        yield _settled(
-            compared, compared.need, f"a {word} of {amount_text(compared.metric, compared.margin)}"
-        )
+        drop = f"a {word} of {amount_text(compared.metric, compared.margin)}"
+        if compared.need.cases <= compared.cases:
+            yield f"that is enough for {drop}, but the change is too near to it to tell"
+        else:
+            yield settled_text(compared.need, drop)
 
 
-def _settled(compared: MetricComparison, need: Need, drop: str) -> str:
-    """Say how many cases or repeats would settle the verdict, and which of both is cheaper."""
-    if need.cases <= compared.cases:
-        return f"that is enough for {drop}, but the change is too near to it to tell"
+def settled_text(need: Need, drop: str) -> str:
+    """Return how many cases or repeats it takes to tell a drop, and which of both is cheaper."""
     text = f"to tell {drop} takes {need.cases:,} cases ({_price(need.more_cases)})"
     repeats = need.more_repeats
     if repeats is None:

@@ -29,7 +29,9 @@ def verdict_tables(comparison: Comparison, page: Page) -> Iterator[Line]:
 def _table(
     compared: list[tuple[TestComparison, MetricComparison]], comparison: Comparison, page: Page
 ) -> Iterator[Line]:
-    interval = f"{1 - 2 * comparison.alpha:.0%}".replace("%", " % interval")
+    # What an early stop spares is paid for with wider intervals, which differ from look to look.
+    share = "" if comparison.stops else f"{1 - 2 * comparison.alpha:.0%} ".replace("%", " %")
+    interval = f"{share}interval"
     yield from table_lines(
         [_row(test, metric, interval, page) for test, metric in compared],
         page,

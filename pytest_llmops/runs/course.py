@@ -135,7 +135,7 @@ class Watch:
     def _breaks(self, metric: Metric, new: Sequence[PairedCase]) -> bool:
         """Count the flip of one unit, and tell whether the flips so far are too many losses to be chance."""
         sign = 1 if metric.higher_is_better else -1
-        change = sign * math.fsum(row.change for row in self._rows(metric, new))
+        change = sign * math.fsum(row.new - row.old for row in self._rows(metric, new))
         flips = self._flips[metric.name]
         if change:
             flips[change > 0] += 1

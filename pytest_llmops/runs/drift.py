@@ -93,7 +93,9 @@ def _drift(
 ) -> Drift:
     def metric(item: Weighed) -> DriftedMetric:
         p = corrected.get(id(item))
-        return DriftedMetric(comparison=item.comparison, p=p, moved=p is not None and p <= alpha)
+        few = item.evidence is not None and not item.tested
+        compared = replace(item.comparison, verdict=Verdict.TOO_FEW) if few else item.comparison
+        return DriftedMetric(comparison=compared, p=p, moved=p is not None and p <= alpha)
 
     return Drift(
         test_key=match.candidate.header.test_key,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from pytest_llmops.golden.case import unit_name
 from pytest_llmops.runs.comparison import Pairing
@@ -96,6 +97,10 @@ def score_of(result: CaseResult, metric: Metric) -> float | None:
 
 def scores_of(results: Sequence[CaseResult], metric: Metric) -> list[float]:
     """Return the known scores of a case, one a repeat."""
+    name = metric.name
+    values = [score.value for result in results if (score := result.scores.get(name)) is not None]
+    if len(values) == len(results) and None not in values:
+        return cast("list[float]", values)
     return [value for result in results if (value := score_of(result, metric)) is not None]
 
 

@@ -17,8 +17,10 @@ class Row(NamedTuple):
     case: PairedCase
     before: list[float]
     after: list[float]
-    change: float
-    """Mean of `after` minus mean of `before`."""
+    old: float
+    """Mean of `before`."""
+    new: float
+    """Mean of `after`."""
 
 
 def rows_of(cases: Sequence[PairedCase], metric: Metric, *, rescored: bool) -> list[Row]:
@@ -34,12 +36,18 @@ def rows_of(cases: Sequence[PairedCase], metric: Metric, *, rescored: bool) -> l
         before = stored_scores(case, metric) if rescored else scores_of(case.baseline, metric)
         after = scores_of(case.candidate, metric)
         if before and after:
-            rows.append(Row(case, before, after, mean(after) - mean(before)))
+            rows.append(Row(case, before, after, _mean(before), _mean(after)))
     return rows
 
 
 def unusable(rows: Sequence[Row], metric: Metric) -> str:
     """Return which score is none of `metric`, and in which case; "" where all are."""
+    low, high = metric.limits
+    try:
+        if all(low <= value <= high for row in rows for value in (*row.before, *row.after)):
+            return ""
+    except TypeError:
+        pass
     for row in rows:
         for side, values in (("baseline", row.before), ("candidate", row.after)):
             for value in values:
@@ -52,34 +60,29 @@ def unusable(rows: Sequence[Row], metric: Metric) -> str:
 def worse_cases(rows: Sequence[Row], metric: Metric) -> tuple[CaseChange, ...]:
     """Return the cases whose score fell, worst first."""
     sign = 1 if metric.higher_is_better else -1
-    fallen = [row for row in rows if sign * row.change < 0]
-    fallen.sort(key=lambda row: (sign * row.change, row.case.case_id))
+    fallen = [row for row in rows if sign * row.new < sign * row.old]
+    fallen.sort(key=lambda row: (sign * (row.new - row.old), row.case.case_id))
     return tuple(_case_change(metric, row) for row in fallen)
 
 
-def mean(values: Sequence[float]) -> float:
-    """Return the mean of at least one number."""
+def _mean(values: Sequence[float]) -> float:
     return values[0] if len(values) == 1 else math.fsum(values) / len(values)
 
 
 def _case_change(metric: Metric, row: Row) -> CaseChange:
     case = row.case
-
-    def value(index: int) -> float:
-        score = score_of(case.candidate[index], metric)
-        return math.inf if score is None else score if metric.higher_is_better else -score
-
-    # Of several repeats the worst one shows best what went wrong.
     shown = case.candidate[0]
-    if len(case.candidate) > 1:
-        shown = case.candidate[min(range(len(case.candidate)), key=value)]
+    if len(row.after) > 1:
+        # Of several repeats the worst one shows best what went wrong.
+        worst = min(row.after) if metric.higher_is_better else max(row.after)
+        shown = next(result for result in case.candidate if score_of(result, metric) == worst)
     score = shown.scores.get(metric.name)
     return CaseChange(
         case_id=case.case_id,
         inputs=shown.inputs,
         expected=shown.expected,
-        baseline_score=mean(row.before),
-        candidate_score=mean(row.after),
+        baseline_score=row.old,
+        candidate_score=row.new,
         baseline_output=case.baseline[0].output,
         candidate_output=shown.output,
         reason=shown.detail or (score.reason if score else ""),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pytest_llmops.runs.comparison import MetricComparison
 from pytest_llmops.runs.pairing import PairedCase, score_of
 from pytest_llmops.runs.record import Header
-from pytest_llmops.runs.rows import Row, mean, rows_of, unusable, worse_cases
+from pytest_llmops.runs.rows import Row, rows_of, unusable, worse_cases
 from pytest_llmops.scorers.score import Metric
 from pytest_llmops.settings import DEFAULT_MARGIN
 from pytest_llmops.stats.power import Need
@@ -178,8 +178,8 @@ def _timed_before(cases: Sequence[PairedCase]) -> str:
 
 
 def _described(plain: MetricComparison, rows: Sequence[Row]) -> MetricComparison:
-    before = math.fsum(mean(row.before) for row in rows) / len(rows)
-    after = math.fsum(mean(row.after) for row in rows) / len(rows)
+    before = math.fsum(row.old for row in rows) / len(rows)
+    after = math.fsum(row.new for row in rows) / len(rows)
     return replace(
         plain,
         cases=len(rows),

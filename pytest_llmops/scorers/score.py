@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
@@ -50,6 +51,11 @@ class Metric:
             return None
         return self.range[0] if self.higher_is_better else self.range[1]
 
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Return the least and the greatest finite score."""
+        return self.range or (0.0, sys.float_info.max)
+
     def score(self, value: float | bool, *, reason: str = "") -> Score:
         """Return `value` as a score of this metric, passed or not by its threshold.
 
@@ -68,7 +74,7 @@ class Metric:
             return f"{value!r}, which is not a number"
         if not math.isfinite(value):
             return f"{value}, which is not a finite number"
-        low, high = self.range or (0.0, math.inf)
+        low, high = self.limits
         if low <= value <= high:
             return ""
         return f"{value}, outside its range {low:g} to {high:g}"

@@ -93,7 +93,7 @@ def agreed(interval: Interval, *, p_drop: float, p_rise: float, alpha: float) ->
 
 
 def _added(one: float, other: float, lean: float) -> float:
-    return math.sqrt(one * one + other * other + 2 * lean * one * other)
+    return math.sqrt(one * one + other * other + 2 * lean * (one * other))
 
 
 def _sum(values: NDArray[np.float64]) -> float:

@@ -1,0 +1,88 @@
+"""Say what a session would call and could see, in place of running it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import Any
+
+import pytest
+
+from pytest_llmops.errors import MisuseError
+from pytest_llmops.plugin.eval_tests import plan_tests
+from pytest_llmops.plugin.plan import CaseSlot, EvalTest
+from pytest_llmops.plugin.projects import Projects
+from pytest_llmops.plugin.session import MARKUP
+from pytest_llmops.reports.plan import plan_lines
+from pytest_llmops.runs.foresight import Foresight, foresee_metrics, spent_before
+from pytest_llmops.settings import known_secrets
+
+
+class Planner:
+    """Stand in for the loop that runs the items."""
+
+    def __init__(self, projects: Projects) -> None:
+        self._projects = projects
+        self._tests: list[Foresight] = []
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Foresee all eval tests, and run nothing."""
+        if session.testsfailed:
+            raise session.Interrupted(f"{session.testsfailed} errors during collection")
+        try:
+            tests = {test.place: test for test in plan_tests(session.items).values()}
+            self._tests = [foresee(test) for test in tests.values()]
+        except MisuseError as error:
+            raise pytest.UsageError(str(error)) from None
+        return True
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Print the plan."""
+        terminalreporter.section("llmops")
+        secrets = known_secrets(os.environ).values()
+        for line in plan_lines(self._tests, width=shutil.get_terminal_size().columns, secrets=secrets):
+            terminalreporter.write_line(line.text, **MARKUP[line.style])
+
+
+def foresee(test: EvalTest) -> Foresight:
+    """Return what a test would call and could see."""
+    spec, client, baseline = test.spec, test.spec.project.client, test.baseline
+    slots = [
+        CaseSlot(spec=spec, case=case, repeat=repeat)
+        for case in test.selected_cases
+        for repeat in range(1, spec.repeats + 1)
+        if (case.id, repeat) in test.selected
+    ]
+    stored = {request for result in baseline.results for request in result.requests} if baseline else set()
+    fresh = spec.project.settings.cache in ("refresh", "off")
+    own = [client.digest(spec.prompt.render(s.case.inputs, model=spec.model, repeat=s.repeat)) for s in slots]
+    arms = [
+        (test.arms[name], client.digest(test.arms[name].request(slot.case, slot.repeat)))
+        for slot in slots
+        for name in test.arms_of(slot)
+    ]
+    asked = [*own, *(digest for arm, digest in arms if not arm.again)]
+    known = 0 if fresh else sum(digest in stored or client.holds(digest) for digest in asked)
+    answers = len(own) + len(arms)
+    paired = [case.id for case in test.selected_cases if test.paired_with(case)]
+    tokens, cost = spent_before(baseline, answers - known) if baseline else (None, None)
+    return Foresight(
+        test_key=test.key,
+        model=spec.model,
+        cases=len(test.selected_cases),
+        repeats=spec.repeats,
+        answers=answers,
+        known=known,
+        judged=(answers - known) * sum(not scorer.metric.free for scorer in spec.scorers),
+        baseline_repeats=len(baseline.results) // max(1, len(test.stored)) if baseline else None,
+        tokens=tokens,
+        cost=cost,
+        metrics=tuple(
+            foresee_metrics(
+                baseline, paired, test.gated, repeats=spec.repeats, margins=spec.project.settings.margin
+            )
+        )
+        if baseline
+        else (),
+    )
