@@ -96,8 +96,9 @@ def _spread(errors: NDArray[np.float64], cases: int) -> float:
 def _check(sample: Sample, alpha: float) -> None:
     if not 0 < alpha < 0.5:
         raise ValueError(f"alpha is {alpha}; it must lie between 0 and 0.5.")
-    if not 0 < sample.span < LARGEST:
-        raise ValueError(f"The span is {sample.span}; it must be a finite number above 0.")
+    # The square of a smaller one would be 0.
+    if not 1 / LARGEST < sample.span < LARGEST:
+        raise ValueError(f"The span is {sample.span}; it must lie between {1 / LARGEST:g} and {LARGEST:g}.")
     cases = len(sample.baseline)
     if not cases:
         raise ValueError("There is no case to weigh.")
