@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 RESOLUTION = 1e-12
 """Differences within this share of the metric's range are rounding errors."""
 
+SMALLEST = 1e-150
+"""Squares of a smaller span would be nothing."""
+
 LARGEST = 1e100
 """A score beyond this would overflow when it is raised to the third power."""
 
@@ -96,9 +99,8 @@ def _spread(errors: NDArray[np.float64], cases: int) -> float:
 def _check(sample: Sample, alpha: float) -> None:
     if not 0 < alpha < 0.5:
         raise ValueError(f"alpha is {alpha}; it must lie between 0 and 0.5.")
-    # The square of a smaller one would be 0.
-    if not 1 / LARGEST < sample.span < LARGEST:
-        raise ValueError(f"The span is {sample.span}; it must lie between {1 / LARGEST:g} and {LARGEST:g}.")
+    if not SMALLEST <= sample.span < LARGEST:
+        raise ValueError(f"The span is {sample.span}; it must lie between {SMALLEST:g} and {LARGEST:g}.")
     cases = len(sample.baseline)
     if not cases:
         raise ValueError("There is no case to weigh.")
