@@ -77,7 +77,7 @@ class Found(NamedTuple):
 
 def found(cases: int) -> list[Found]:
     """Return what the rules do in all cells of the goals with so many cases."""
-    sheet = _Sheet(cases)
+    sheet = Sheet(cases)
     return [sheet.found(cell) for cell in cells(cases)]
 
 
@@ -121,7 +121,7 @@ def _missed(chances: NDArray[np.float64], ends: NDArray[np.float64], truth: floa
     return _share(chances, ends[:, 0] > truth), _share(chances, ends[:, 1] < truth)
 
 
-class _Sheet:
+class Sheet:
     """Be all tables of two runs with a number of cases, and what is said of each."""
 
     def __init__(self, cases: int) -> None:
@@ -139,7 +139,7 @@ class _Sheet:
     def found(self, cell: Cell) -> Found:
         """Return the shares of one cell."""
         flips = cell.flips
-        chances = self._chances(flips)
+        chances = self.chances(flips)
         likely = chances > 1e-15
         few = chances[likely]
         tables = Tables(self.losses[likely], self.gains[likely], self.cases, flips)
@@ -153,7 +153,8 @@ class _Sheet:
             tuple(_share(chances, self.verdicts == index) for index in range(len(LABELS))),
         )
 
-    def _chances(self, flips: Flips) -> NDArray[np.float64]:
+    def chances(self, flips: Flips) -> NDArray[np.float64]:
+        """Return the chance of each table."""
         ties = self.cases - self.losses - self.gains
         chances: NDArray[np.float64] = np.exp(
             self.ways
@@ -165,6 +166,7 @@ class _Sheet:
 
     @cached_property
     def intervals_alone(self) -> NDArray[np.float64]:
+        """Return both ends for each table, before they are made to agree with the test."""
         counts = zip(self.losses.tolist(), self.gains.tolist(), strict=True)
         return np.array(
             [mover(losses=loss, gains=gain, cases=self.cases, alpha=ALPHA) for loss, gain in counts]
@@ -186,6 +188,7 @@ class _Sheet:
 
     @cached_property
     def verdicts(self) -> NDArray[np.int64]:
+        """Return the verdict on each table, by its place in `LABELS`."""
         number = {verdict: index for index, verdict in enumerate(LABELS)}
         sides = zip(self.intervals.tolist(), self.drops.tolist(), strict=True)
         return np.array([number[self._verdict(low, high, drop)] for (low, high), drop in sides])
