@@ -18,13 +18,16 @@ def plan_tests(items: Iterable[pytest.Item]) -> dict[pytest.Item, EvalTest]:
     """Return the eval test of each item that belongs to one."""
     groups = _groups(items)
     tests = [_test(key, group) for (_, key), group in groups.items()]
-    gated = sum(len(test.gated) for test in tests if _may_stop(test))
-    return {
-        item: test
-        for found, group in zip(tests, groups.values(), strict=True)
-        for test in [replace(found, course=_course(found, group, gated))]
-        for item in group
-    }
+    stoppable = [_may_stop(test) for test in tests]
+    # Each metric that could be called regressed has an equal part of the risk.
+    gated = sum(
+        len(test.gated) for test, stops in zip(tests, stoppable, strict=True) if stops or test.rescorers
+    )
+    planned = [
+        replace(test, course=_course(test, group, gated)) if stops else test
+        for test, stops, group in zip(tests, stoppable, groups.values(), strict=True)
+    ]
+    return {item: test for test, group in zip(planned, groups.values(), strict=True) for item in group}
 
 
 def in_running_order(items: list[pytest.Item]) -> list[pytest.Item]:
@@ -138,9 +141,7 @@ def _replays(test: EvalTest, baseline: Run | None) -> bool:
     )
 
 
-def _course(test: EvalTest, items: Sequence[pytest.Item], gated: int) -> Course | None:
-    if not _may_stop(test):
-        return None
+def _course(test: EvalTest, items: Sequence[pytest.Item], gated: int) -> Course:
     settings = test.spec.project.settings
     units: dict[str, list[str]] = {}
     for item in items:

@@ -66,19 +66,32 @@ class _Weighing:
 
 def compare(name: str, matches: Sequence[Match], rules: Rules) -> Comparison:
     """Return what the runs of a session show against the baseline `name`, one match a test."""
-    from pytest_llmops.stats.family import holm
-
     weighings = [_weighing(match, rules) for match in matches]
     family = [item for weighing in weighings for item in weighing.family]
     together = [item for weighing in weighings if weighing.match.stop is None for item in weighing.family]
-    adjusted = holm([item.evidence.p_drop for item in together if item.evidence]) or []
-    corrected = {id(item): p for item, p in zip(together, adjusted, strict=True)}
+    corrected = _corrected(together, among=len(family))
     return Comparison(
         baseline_name=name,
         alpha=rules.alpha,
         family=len(family),
         tests=tuple(_test(weighing, corrected, rules.alpha) for weighing in weighings),
     )
+
+
+def _corrected(together: Sequence[Weighed], *, among: int) -> dict[int, float]:
+    """Return the corrected p-values by the identity of what was weighed.
+
+    Where others of the session may stop early, each has its own equal part of the risk beforehand: then so
+    have these.
+    """
+    from pytest_llmops.stats.family import holm
+
+    p_values = [item.evidence.p_drop for item in together if item.evidence]
+    if among > len(together):
+        adjusted = [min(1.0, among * p) for p in p_values]
+    else:
+        adjusted = holm(p_values) or []
+    return {id(item): p for item, p in zip(together, adjusted, strict=True)}
 
 
 def _weighing(match: Match, rules: Rules) -> _Weighing:
