@@ -87,10 +87,8 @@ def _corrected(together: Sequence[Weighed], *, among: int) -> dict[int, float]:
     from pytest_llmops.stats.family import holm
 
     p_values = [item.evidence.p_drop for item in together if item.evidence]
-    if among > len(together):
-        adjusted = [min(1.0, among * p) for p in p_values]
-    else:
-        adjusted = holm(p_values) or []
+    equally = [min(1.0, among * p) for p in p_values]
+    adjusted = equally if among > len(together) else holm(p_values) or []
     return {id(item): p for item, p in zip(together, adjusted, strict=True)}
 
 
