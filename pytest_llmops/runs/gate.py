@@ -48,7 +48,7 @@ class Gate:
         named = [name.partition(SLICE)[0] for name in self.names]
         if named and known and not any(name in known for name in named):
             raise MisuseError(f"--llmops-gate: no test measures {named[0]!r}. {closest(named[0], known)}")
-        timed = [name for name in named if name in known and known[name].kind == "ratio"]
+        timed = [name for name in named if name in known and known[name].volatile]
         if timed and not live:
             raise MisuseError(
                 f"--llmops-gate: {timed[0]!r} of a stored baseline is from another day, so its change proves "

@@ -86,7 +86,7 @@ def weigh_metric(
     metric = plain.metric
     if metric.name not in candidate.metrics:
         return Weighed(comparison=replace(plain, reason="this run no longer measures it"))
-    if plain.gated and metric.kind == "ratio" and (reason := _timed_before(cases)):
+    if plain.gated and metric.volatile and (reason := _timed_before(cases)):
         return Weighed(comparison=replace(plain, reason=reason))
     rescored = any(metric.name in result.stored_scores for case in cases for result in case.candidate)
     reason = "" if rescored else not_comparable(baseline, metric) or _unsteady(cases, metric)

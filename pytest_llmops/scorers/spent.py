@@ -1,4 +1,4 @@
-"""Score what an answer took: seconds and US dollars."""
+"""Score what an answer took: seconds, tokens and US dollars."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pytest_llmops.golden.case import Case
 from pytest_llmops.prompts.prompt import split_model
 from pytest_llmops.scorers.score import Metric, Score, Scorer
 
-SPENT: Final = {"latency": "s", "cost": "USD"}
+SPENT: Final = {"latency": "s", "tokens": "tokens", "cost": "USD"}
 """Units of the metrics by name."""
 
 VERSION: Final = "1"
@@ -22,10 +22,12 @@ VERSION: Final = "1"
 def spent_scorer(
     kind: str, *, model: str, name: str | None = None, threshold: float | None = None, required: bool = False
 ) -> Scorer:
-    """Return the scorer of `latency` (seconds) or `cost` (US dollars): less is better, never gated.
+    """Return the scorer of `latency` (seconds), `tokens` (in and out) or `cost` (US dollars).
+
+    Less is better, and none is gated but by name.
 
     Args:
-        kind: one of these two.
+        kind: one of these.
         model: `provider:model` that is asked, which decides the price.
         name: the metric's name; the kind where None.
         threshold: the most that one answer may take; None where no single case can fail.
@@ -46,10 +48,13 @@ def spent_scorer(
         higher_is_better=False,
         threshold=threshold,
         required=required,
-        volatile=True,
+        # The same answer has the same tokens always.
+        volatile=kind != "tokens",
         unit=SPENT[kind],
     )
-    return LatencyScorer(metric=metric) if kind == "latency" else CostScorer(metric=metric, model=model)
+    if kind == "cost":
+        return CostScorer(metric=metric, model=model)
+    return LatencyScorer(metric=metric) if kind == "latency" else TokensScorer(metric=metric)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +66,20 @@ class LatencyScorer:
     async def score(self, case: Case, response: Response, caller: Caller) -> Score:  # noqa: ARG002
         """Return the seconds, 0 or more."""
         return self.metric.score(response.timing.seconds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokensScorer:
+    """Score how many tokens went in and came out."""
+
+    metric: Metric
+
+    async def score(self, case: Case, response: Response, caller: Caller) -> Score:  # noqa: ARG002
+        """Return the tokens; what the provider did not count is no score."""
+        usage = response.usage
+        if usage.input_tokens is None or usage.output_tokens is None:
+            return Score(value=None, error="the provider did not count the tokens")
+        return self.metric.score(usage.input_tokens + usage.output_tokens)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

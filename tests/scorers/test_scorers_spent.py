@@ -26,6 +26,17 @@ def test_dollars_follow_the_price_list(score):
     assert found.passed is None
 
 
+def test_tokens_in_and_out_are_counted_together(score):
+    assert score(spent_scorer("tokens", model="m"), ANSWER).value == 1_500
+
+
+def test_tokens_that_the_provider_did_not_count_are_no_score(score):
+    found = score(spent_scorer("tokens", model="m"), Response(text="x", model="m"))
+
+    assert found.value is None
+    assert found.error == "the provider did not count the tokens"
+
+
 @pytest.mark.parametrize("answer", [ANSWER, Response(text="x", model="m")])
 def test_an_unknown_price_is_no_score(score, answer):
     found = score(spent_scorer("cost", model="openai:no-such-model"), answer)
@@ -34,12 +45,12 @@ def test_an_unknown_price_is_no_score(score, answer):
     assert found.error == "the price of openai:no-such-model is not known"
 
 
-@pytest.mark.parametrize("kind", ["latency", "cost"])
+@pytest.mark.parametrize("kind", ["latency", "tokens", "cost"])
 def test_less_is_better_and_nothing_is_gated(kind):
     metric = spent_scorer(kind, model="m").metric
 
     assert (metric.kind, metric.range, metric.higher_is_better) == ("ratio", None, False)
-    assert metric.volatile
+    assert metric.volatile == (kind != "tokens")
     assert not metric.gated
 
 
