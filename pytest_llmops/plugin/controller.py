@@ -23,7 +23,8 @@ class Controller:
 
     def pytest_sessionstart(self) -> None:
         """Find a wrong baseline name before the first test runs."""
-        if self._config.stash[stash.settings_key].baseline is not None:
+        settings = self._config.stash[stash.settings_key]
+        if settings.baseline is not None or settings.save_baseline is not None:
             self._opened().start()
 
     @pytest.hookimpl(optionalhook=True)

@@ -30,6 +30,7 @@ from pytest_llmops.runs.comparison import Comparison
 from pytest_llmops.runs.drift import Drift, find_drifts
 from pytest_llmops.runs.gate import Gate
 from pytest_llmops.settings import known_secrets
+from pytest_llmops.store.names import check_name
 
 MARKUP: dict[Style, dict[str, bool]] = {
     "plain": {},
@@ -58,9 +59,11 @@ class Session:
         """Find a wrong baseline name.
 
         Raises:
-            pytest.UsageError: baselines are stored, and none has the name.
+            pytest.UsageError: baselines are stored, and none has the name, or none can be stored under it.
         """
         try:
+            if self._settings.save_baseline is not None:
+                check_name(self._settings.save_baseline, "a baseline")
             self._projects.at(session_root(self._config))
         except MisuseError as error:
             raise pytest.UsageError(str(error)) from None
