@@ -32,7 +32,8 @@ class Planner:
             raise session.Interrupted(f"{session.testsfailed} errors during collection")
         try:
             tests = {test.place: test for test in plan_tests(session.items).values()}
-            self._tests = [foresee(test) for test in tests.values()]
+            called: set[str] = set()
+            self._tests = [foresee(test, called) for test in tests.values()]
         except MisuseError as error:
             raise pytest.UsageError(str(error)) from None
         return True
@@ -45,8 +46,14 @@ class Planner:
             terminalreporter.write_line(line.text, **MARKUP[line.style])
 
 
-def foresee(test: EvalTest) -> Foresight:
-    """Return what a test would call and could see."""
+def foresee(test: EvalTest, called: set[str]) -> Foresight:
+    """Return what a test would call and could see.
+
+    Args:
+        test: the test.
+        called: what tests before this one call for; what this one calls for is added, since no question is
+            asked twice.
+    """
     spec, client, baseline = test.spec, test.spec.project.client, test.baseline
     slots = [
         CaseSlot(spec=spec, case=case, repeat=repeat)
@@ -54,7 +61,8 @@ def foresee(test: EvalTest) -> Foresight:
         for repeat in range(1, spec.repeats + 1)
         if (case.id, repeat) in test.selected
     ]
-    stored = {request for result in baseline.results for request in result.requests} if baseline else set()
+    held = [result for result in baseline.results if result.response is not None] if baseline else []
+    stored = {request for result in held for request in result.requests}
     fresh = spec.project.settings.cache in ("refresh", "off")
     own = [client.digest(spec.prompt.render(s.case.inputs, model=spec.model, repeat=s.repeat)) for s in slots]
     arms = [
@@ -63,18 +71,22 @@ def foresee(test: EvalTest) -> Foresight:
         for name in test.arms_of(slot)
     ]
     asked = [*own, *(digest for arm, digest in arms if not arm.again)]
-    known = 0 if fresh else sum(digest in stored or client.holds(digest) for digest in asked)
+    unknown = [digest for digest in asked if fresh or not (digest in stored or client.holds(digest))]
+    unknown += [f"{digest} again" for arm, digest in arms if arm.again]
+    root = str(spec.project.root)
+    calls = {f"{root} {key}" for key in unknown} - called
+    called |= calls
     answers = len(own) + len(arms)
     paired = [case.id for case in test.selected_cases if test.paired_with(case)]
-    tokens, cost = spent_before(baseline, answers - known) if baseline else (None, None)
+    tokens, cost = spent_before(baseline, len(calls)) if baseline else (None, None)
     return Foresight(
         test_key=test.key,
         model=spec.model,
         cases=len(test.selected_cases),
         repeats=spec.repeats,
         answers=answers,
-        known=known,
-        judged=(answers - known) * sum(not scorer.metric.free for scorer in spec.scorers),
+        known=answers - len(calls),
+        judged=len(unknown) * sum(not scorer.metric.free for scorer in spec.scorers),
         baseline_repeats=len(baseline.results) // max(1, len(test.stored)) if baseline else None,
         tokens=tokens,
         cost=cost,

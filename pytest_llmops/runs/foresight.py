@@ -40,7 +40,7 @@ class Foresight:
     answers: int
     """Answers to ask for, those of a live control and of a canary among them."""
     known: int
-    """Answers that are there already."""
+    """Answers that are there already, or that are asked for once for many."""
     judged: int
     """Most calls to judges for the answers that are not there yet."""
     baseline_repeats: int | None
@@ -95,7 +95,8 @@ def spent_before(baseline: Run, calls: int) -> tuple[tuple[int, int] | None, flo
 def _foreseen(
     metric: Metric, scores: Sequence[Sequence[float]], repeats: int, margin: float
 ) -> MetricForesight:
-    from pytest_llmops.stats.power import foreseen, needed, planned
+    from pytest_llmops.stats.planning import foreseen, planned
+    from pytest_llmops.stats.power import needed
 
     assert metric.range is not None
     low, high = metric.range
