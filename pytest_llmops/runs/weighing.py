@@ -113,7 +113,8 @@ def weigh_metric(
 
 def need_of(item: Weighed) -> Need | None:
     """Return what would settle the verdict: more cases or more repeats."""
-    from pytest_llmops.stats.power import components, needed
+    from pytest_llmops.stats.noise import components
+    from pytest_llmops.stats.power import needed
 
     sample, evidence = item.sample, item.evidence
     if sample is None or evidence is None:

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytest_llmops.stats.noise import Noise, components
 from pytest_llmops.stats.paired import unconditional_p
-from pytest_llmops.stats.power import MOST_REPEATS, Noise, components, foreseen, mde80, needed, planned
+from pytest_llmops.stats.planning import foreseen, planned
+from pytest_llmops.stats.power import MOST_REPEATS, mde80, needed
 from pytest_llmops.stats.verdict import MIN_UNITS, POWER_FACTOR
 from pytest_llmops.stats.weigh import Sample, weigh
 
