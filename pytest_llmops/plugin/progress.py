@@ -34,6 +34,8 @@ class Progress:
     """What today's body says of the stored outputs."""
     arm_bodies: dict[ArmName, Score] = field(default_factory=dict)
     """What the body says of the answers of the arms."""
+    arm_broken: dict[ArmName, str] = field(default_factory=dict)
+    """What broke in the body on the answers of the arms, which fails no test: it is about the candidate."""
     broken: str = ""
     """What broke in the test's own code."""
     skipped: str = ""
@@ -62,7 +64,7 @@ class Progress:
         elif is_miss(error):
             self.body = missed_body(error)
         else:
-            self.broken = f"{type(error).__name__}: {first_line(error)}"
+            self.broken = described(error)
 
     def missed_markers(self) -> list[str]:
         """Return a line for each marker that the answer misses."""
@@ -96,10 +98,13 @@ class Progress:
     def arm_results(self, nodeid: str) -> dict[ArmName, CaseResult]:
         """Return the results of the arms beside the candidate."""
         arms = self.answers.arms if self.answers else {}
-        return {
-            name: self._filled(self._bare(nodeid, *_status_of(answered)), answered, self.arm_bodies.get(name))
-            for name, answered in arms.items()
-        }
+        results: dict[ArmName, CaseResult] = {}
+        for name, answered in arms.items():
+            bare = self._bare(nodeid, *_status_of(answered))
+            if name in self.arm_broken:
+                bare = self._bare(nodeid, "error", self.arm_broken[name])
+            results[name] = self._filled(bare, answered, self.arm_bodies.get(name))
+        return results
 
     def _status(self) -> tuple[Status, str]:
         if self.fault is None and self.broken:
@@ -159,6 +164,11 @@ def missed_body(error: BaseException) -> Score:
 def first_line(error: BaseException) -> str:
     """Return the first line of an exception's message."""
     return str(error).partition("\n")[0]
+
+
+def described(error: BaseException) -> str:
+    """Return the kind of an exception and the first line of its message."""
+    return f"{type(error).__name__}: {first_line(error)}"
 
 
 def _status_of(answered: Answered | None, fault: LlmopsError | None = None) -> tuple[Status, str]:

@@ -18,7 +18,7 @@ from pytest_llmops.plugin.case import LlmCase
 from pytest_llmops.plugin.early_stop import EarlyStops
 from pytest_llmops.plugin.eval_tests import plan_tests, slot_of
 from pytest_llmops.plugin.plan import FIXTURE, EvalTest
-from pytest_llmops.plugin.progress import Progress, is_miss, missed_body
+from pytest_llmops.plugin.progress import Progress, described, is_miss, missed_body
 from pytest_llmops.plugin.projects import Projects
 from pytest_llmops.reports.escape import escape
 from pytest_llmops.scorers.score import Score
@@ -200,8 +200,12 @@ def _run_beside(item: pytest.Item, progress: Progress) -> None:
             progress.stored_body.append(_body_on(item, progress.case(stored)) if stored else missed)
     for name, answered in progress.answers.arms.items():
         response = answered.measured.response if answered.measured else None
-        if response is not None:
+        if response is None:
+            continue
+        try:
             progress.arm_bodies[name] = _body_on(item, progress.case(response, answered))
+        except (Exception, pytest.skip.Exception) as error:
+            progress.arm_broken[name] = f"the body on the {name}'s answer: {described(error)}"
 
 
 def _body_on(item: pytest.Item, case: LlmCase) -> Score:
