@@ -163,7 +163,12 @@ def _test(weighing: _Weighing, corrected: Mapping[int, float], alpha: float) -> 
         metrics=judged(weighing.metrics),
         slices=judged(weighing.slices),
         stop=match.stop,
-        unmeasured=sum(result.status == "unmeasured" for result in match.candidate.results),
+        # A stored run has none; a live control may.
+        unmeasured=sum(
+            result.status == "unmeasured"
+            for run in (match.baseline, match.candidate)
+            for result in run.results
+        ),
         replayed=bool(weighing.cases) and all(case.replayed for case in weighing.cases),
         reused=before.reused,
     )

@@ -128,7 +128,7 @@ class TestComparison:
     stop: Stop | None = None
     """None where no early stop was possible."""
     unmeasured: int = 0
-    """Candidate results lost to provider faults."""
+    """Results of this session lost to faults of a provider or a judge, on either side."""
     replayed: bool = False
     """All requests equal the baseline's, so its outputs stand."""
     reused: int = 0
