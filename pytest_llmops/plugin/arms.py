@@ -95,7 +95,7 @@ def canary_arm(project: Project, baseline: Run | None, paired: list[str]) -> Arm
         baseline: the stored run.
         paired: ids of the cases that the session runs and the baseline holds.
     """
-    if project.settings.canary is None or baseline is None:
+    if project.settings.canary is None or baseline is None or not paired:
         return None
     header = baseline.header
     prompt = project.registry.find(header.prompt_name, header.prompt_digest)

@@ -15,6 +15,7 @@ from pytest_llmops.plugin.arms import compares
 from pytest_llmops.plugin.gather import GatheredTest, gather
 from pytest_llmops.plugin.options import session_root
 from pytest_llmops.plugin.projects import Projects
+from pytest_llmops.plugin.remarks import no_canary, unmet
 from pytest_llmops.plugin.saving import refusal, save
 from pytest_llmops.plugin.verdicts import (
     Finding,
@@ -134,6 +135,8 @@ class Session:
         ]
         for (test, _), compared in zip(matched, self._comparison.tests, strict=True):
             self._findings += comparison_findings(test, compared, self._comparison, self._settings)
+        for text in unmet(self._settings, [match for _, match in matched]):
+            self._tell(text, "yellow")
 
     def _match(self, test: GatheredTest, name: str) -> Match | None:
         assert test.prompt is not None
@@ -158,6 +161,8 @@ class Session:
 
     def _canary(self, test: GatheredTest, match: Match) -> Match | None:
         """Return the canary's answers beside the stored ones."""
+        if self._settings.canary is not None and (reason := no_canary(test, match)):
+            self._tell(reason, "yellow")
         again = test.arm_run("canary")
         if again is None:
             return None

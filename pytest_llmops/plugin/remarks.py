@@ -1,0 +1,44 @@
+"""Say which of the session's settings met nothing that they could act on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pytest_llmops.errors import closest
+from pytest_llmops.plugin.gather import GatheredTest
+from pytest_llmops.runs.compare import Match
+from pytest_llmops.runs.gate import SLICE, Gate
+from pytest_llmops.settings import Settings
+from pytest_llmops.store.canonical import SHORT
+
+
+def unmet(settings: Settings, matches: Sequence[Match]) -> Iterator[str]:
+    """Yield a sentence for each metric and tag that the settings name and nothing has.
+
+    It is no mistake: a session of a few tests shares its settings with all others.
+    """
+    metrics = {name for match in matches for name in match.candidate.header.metrics}
+    # An early stop leaves cases out, so the stored ones are looked at too.
+    results = (
+        result for match in matches for run in (match.baseline, match.candidate) for result in run.results
+    )
+    tags = {tag for result in results for tag in result.tags}
+    for name in dict.fromkeys(name.partition(SLICE)[0] for name in settings.gate):
+        if name not in metrics:
+            yield f"--llmops-gate: no test of this session measures {name!r}. {closest(name, metrics)}"
+    for tag in dict.fromkeys((*settings.slice, *Gate(settings.gate).tags)):
+        if tag not in tags:
+            yield f"no case has the tag {tag!r}, so nothing is compared inside it. {closest(tag, tags)}"
+
+
+def no_canary(test: GatheredTest, match: Match) -> str:
+    """Return why the stored baseline's own prompt was not asked again; "" where it was."""
+    if "canary" in test.arms:
+        return ""
+    header = match.baseline.header
+    if match.baseline_prompt is None:
+        version = f"{header.prompt_name}:{header.prompt_digest[:SHORT]}"
+        why = f"the registry does not hold {version}, the prompt of its stored baseline"
+    else:
+        why = "none of the baseline's cases ran"
+    return f"no canary of {test.key}: {why}"
