@@ -20,11 +20,18 @@ class Check:
     """The limit is the least that is wanted; else the most."""
     error: float = 0.0
     """Standard error of the value, or of its distance from the limit; 0 where it is exact."""
+    known: str = ""
+    """Why the limit may be broken here; empty where it may not."""
 
     @property
     def kept(self) -> bool:
         """Tell whether the limit is kept."""
         return self.room >= 0
+
+    @property
+    def passes(self) -> bool:
+        """Tell whether the limit is kept, or known not to hold here."""
+        return self.kept or bool(self.known)
 
     @property
     def room(self) -> float:
@@ -49,11 +56,13 @@ def summary(checks: Iterable[Check]) -> list[str]:
         kinds.setdefault(check.what, []).append(check)
     lines = []
     for what, members in kinds.items():
-        broken = [check for check in members if not check.kept]
-        closest = min(members, key=lambda check: check.room)
+        broken = [check for check in members if not check.passes]
+        apart = [check for check in members if check.passes and not check.kept]
+        closest = min((check for check in members if check not in apart), key=lambda check: check.room)
         state = f"BROKEN in {len(broken)}" if broken else "kept"
         lines.append(f"  {what}: {state} ({len(members)} cells; closest {described(closest)})")
         lines += [f"    broken: {described(check)}" for check in broken]
+        lines += [f"    apart: {described(check)}; {check.known}" for check in apart]
     return lines
 
 

@@ -101,9 +101,7 @@ def _exact_checks(item: Found) -> Iterator[Check]:
     if cell.drop == MARGIN:
         fine = {Verdict.NO_REGRESSION, Verdict.WITHIN_MARGIN, Verdict.IMPROVED}
         wrong = sum(share for label, share in zip(LABELS, item.verdicts, strict=True) if label in fine)
-        yield _most(
-            "pass/fail: all clear though the drop is the margin", cell, wrong, WRONG_ALL_CLEAR + 0.0005
-        )
+        yield _most("pass/fail: all clear at a drop of the margin", cell, wrong, WRONG_ALL_CLEAR + ROUNDED)
 
 
 def _most(what: str, cell: Cell, value: float, limit: float) -> Check:

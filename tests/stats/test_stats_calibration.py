@@ -28,7 +28,7 @@ from pytest_llmops.stats.weigh import Sample, weigh
 def test_the_rule_keeps_its_limits():
     parts = measured(QUICK, seed=1, spread=map)
     checks = [check for part in parts for check in part.checks]
-    assert [check for check in checks if not check.kept] == []
+    assert [check for check in checks if not check.passes] == []
     assert {check.what.split(":")[0] for check in checks} == {"pass/fail", *CELLS}
 
 
@@ -231,7 +231,10 @@ def test_the_same_seed_gives_the_same_draws_and_each_cell_has_its_own():
 def test_the_summary_names_every_broken_limit():
     kept = Check(what="misses", cell="first", value=0.04, limit=0.05)
     broken = Check(what="misses", cell="second", value=0.06, limit=0.05)
-    assert summary([kept, broken]) == [
-        "  misses: BROKEN in 1 (2 cells; closest 0.0600 <= 0.0500 at second)",
+    apart = Check(what="misses", cell="third", value=0.07, limit=0.05, known="known why")
+    assert [check.passes for check in (kept, broken, apart)] == [True, False, True]
+    assert summary([kept, broken, apart]) == [
+        "  misses: BROKEN in 1 (3 cells; closest 0.0600 <= 0.0500 at second)",
         "    broken: 0.0600 <= 0.0500 at second",
+        "    apart: 0.0700 <= 0.0500 at third; known why",
     ]
