@@ -94,8 +94,10 @@ class Watch:
             baseline: the stored results of the case; of a live control its result of the same repeat.
         """
         results, stored = self._sides.get(result.case_id, ({}, ()))
-        known = {(each.requests, each.repeat): each for each in (*stored, *baseline)}
-        self._sides[result.case_id] = ({**results, result.repeat: result}, tuple(known.values()))
+        known = {(each.repeat, each.requests): each for each in (*stored, *baseline)}
+        # A live control's repeats come in any order too.
+        in_order = tuple(known[place] for place in sorted(known))
+        self._sides[result.case_id] = ({**results, result.repeat: result}, in_order)
         while self.stop is None and self.done < len(self.course.units) and self._complete(self.done):
             self._advance()
 
