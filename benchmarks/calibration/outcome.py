@@ -69,8 +69,9 @@ def summary(checks: Iterable[Check]) -> list[str]:
 def described(check: Check) -> str:
     """Return the figure, its limit and its cell."""
     sign = ">=" if check.at_least else "<="
-    error = f", standard error {check.error:.4f}" if check.error else ""
-    return f"{check.value:.4f} {sign} {check.limit:.4f}{error} at {check.cell}"
+    if not check.error:
+        return f"{check.value:.5f} {sign} {check.limit:.5f} at {check.cell}"
+    return f"{check.value:.4f} {sign} {check.limit:.4f}, standard error {check.error:.4f} at {check.cell}"
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:

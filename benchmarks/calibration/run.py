@@ -16,10 +16,8 @@ def report(plan: Plan, seed: int, spread: Spread) -> bool:
     checks = [check for part in parts for check in part.checks]
     broken = sum(not check.passes for check in checks)
     print("\nlimits", *summary(checks), sep="\n")
-    kept = sum(check.kept for check in checks)
-    print(
-        f"{kept} of {len(checks)} limits kept, {broken} broken, {len(checks) - kept - broken} apart as known"
-    )
+    apart = sum(check.passes and not check.kept for check in checks)
+    print(f"of {len(checks):,} limits {broken} broken, {apart} apart as known, all others kept")
     return not broken
 
 

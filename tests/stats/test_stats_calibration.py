@@ -234,7 +234,7 @@ def test_the_summary_names_every_broken_limit():
     apart = Check(what="misses", cell="third", value=0.07, limit=0.05, known="known why")
     assert [check.passes for check in (kept, broken, apart)] == [True, False, True]
     assert summary([kept, broken, apart]) == [
-        "  misses: BROKEN in 1 (3 cells; closest 0.0600 <= 0.0500 at second)",
-        "    broken: 0.0600 <= 0.0500 at second",
-        "    apart: 0.0700 <= 0.0500 at third; known why",
+        "  misses: BROKEN in 1 (3 cells; closest 0.06000 <= 0.05000 at second)",
+        "    broken: 0.06000 <= 0.05000 at second",
+        "    apart: 0.07000 <= 0.05000 at third; known why",
     ]
