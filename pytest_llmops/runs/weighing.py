@@ -97,7 +97,7 @@ def weigh_metric(
     if not rows:
         return Weighed(comparison=replace(plain, verdict=Verdict.TOO_FEW, reason="no case is paired"))
     described = _described(plain, rows)
-    if not metric.volatile and all(row.case.replayed and set(row.before) == set(row.after) for row in rows):
+    if not metric.volatile and all(row.case.replayed and _alike(row) for row in rows):
         return Weighed(comparison=replace(described, verdict=Verdict.UNCHANGED))
     from pytest_llmops.stats.weigh import weigh
 
@@ -165,6 +165,12 @@ def _unsteady(cases: Sequence[PairedCase], metric: Metric) -> str:
                     "test uses has changed; --llmops-rescore scores the stored outputs again"
                 )
     return ""
+
+
+def _alike(row: Row) -> bool:
+    """Tell whether each score has the same share of the repeats on both sides."""
+    before, after = row.before, row.after
+    return before == after or sorted(before * len(after)) == sorted(after * len(before))
 
 
 def _timed_before(cases: Sequence[PairedCase]) -> str:

@@ -325,3 +325,28 @@ def test_an_unknown_score_never_enters_the_numbers() -> None:
     metric = only(compared(run(passes([1.0] * 30, "old"), PASSED), run(after, PASSED)))
     assert metric.cases == 29
     assert metric.candidate == pytest.approx(26 / 29)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "unchanged"),
+    [
+        ([1.0, 1.0, 0.0], [1.0, 0.0, 0.0], False),
+        ([1.0, 1.0, 0.0], [0.0, 1.0, 1.0], True),
+        ([1.0, 1.0, 1.0], [1.0], True),
+        ([1.0, 0.0, 1.0], [1.0], False),
+        ([1.0, 0.0], [1.0, 0.0, 1.0, 0.0], True),
+    ],
+)
+def test_repeats_are_unchanged_where_each_score_is_as_frequent(
+    before: list[float], after: list[float], unchanged: bool
+) -> None:
+    sides = [
+        [
+            replace(result(n, {"passed": score}, repeat=r), requests=(f"{n}",), output=f"{score}")
+            for n in range(20)
+            for r, score in enumerate(scores)
+        ]
+        for scores in (before, after)
+    ]
+    metric = only(compared(run(sides[0], PASSED), run(sides[1], PASSED)))
+    assert (metric.verdict is Verdict.UNCHANGED) is unchanged
