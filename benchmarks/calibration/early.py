@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.special import ndtri
@@ -45,28 +45,14 @@ class Session:
         """Return the shares of red sessions with and without early stops, and of the cases that were run."""
         losses, gains = self._paths(rng, draws)
         cases = self.truth.cases
-        stop = _tripped(losses, gains)
-        red = stop < cases
-        level_of = dict(zip(LOOKS, nominal_levels(ALPHA), strict=True))
-        running = np.ones(draws, dtype=bool)
-        for share in LOOKS:
-            count = math.ceil(share * cases)
-            # The breaker looks after every case, so also after this one, and first.
-            running &= stop >= count
-            rows = np.flatnonzero(running)
-            p = _p_values(losses[rows, count - 1], gains[rows, count - 1], count)
-            regressed = p <= level_of[share]
-            green = np.array([unharmed(share, value) for value in p.tolist()], dtype=bool)
-            red[rows[regressed]] = True
-            ended = rows[regressed | green]
-            stop[ended] = count - 1
-            running[ended] = False
+        ends = ended(losses, gains)
+        used = ends.cases / cases
         p = _p_values(losses[:, -1], gains[:, -1], cases)
         return {
             "fixed": float((p <= ALPHA).mean()),
-            "red": float(red.mean()),
-            "used": float((np.minimum(stop + 1, cases) / cases).mean()),
-            "spread": float((np.minimum(stop + 1, cases) / cases).std()),
+            "red": float(ends.red.mean()),
+            "used": float(used.mean()),
+            "spread": float(used.std()),
         }
 
     def _paths(self, rng: np.random.Generator, draws: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -102,12 +88,43 @@ class Session:
         yield Shown(row, "share of cases run", values["used"], self.used)
 
 
+class Ends(NamedTuple):
+    """Hold how sessions ended."""
+
+    red: NDArray[np.bool_]
+    cases: NDArray[np.int64]
+    """How many had been run."""
+
+
+def ended(losses: NDArray[np.int64], gains: NDArray[np.int64]) -> Ends:
+    """Return how sessions (rows) end, from their losses and gains up to each case (columns)."""
+    sessions, cases = losses.shape
+    tripped = _tripped(losses, gains)
+    ends = Ends(np.zeros(sessions, dtype=bool), np.full(sessions, cases))
+    running = np.ones(sessions, dtype=bool)
+    for share, level in zip(LOOKS, nominal_levels(ALPHA), strict=True):
+        count = math.ceil(share * cases)
+        # The breaker looks after every case, so also after this one, and first.
+        broken = running & (tripped <= count)
+        ends.red[broken] = True
+        ends.cases[broken] = tripped[broken]
+        running &= ~broken
+        rows = np.flatnonzero(running)
+        p = _p_values(losses[rows, count - 1], gains[rows, count - 1], count)
+        red = p <= level
+        stopped = red | np.array([unharmed(share, value) for value in p.tolist()], dtype=bool)
+        ends.red[rows] = red
+        ends.cases[rows[stopped]] = count
+        running[rows[stopped]] = False
+    return ends
+
+
 def _tripped(losses: NDArray[np.int64], gains: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the index of the case after which the circuit breaker stops each session, or their number."""
+    """Return after how many cases the circuit breaker stops each session; one too many if it does not."""
     least = np.array([_fatal(gain) for gain in range(int(gains.max()) + 1)])
     over = losses >= least[gains]
     first: NDArray[np.int64] = np.where(over.any(axis=1), over.argmax(axis=1), losses.shape[1])
-    return first
+    return first + 1
 
 
 @cache

@@ -64,12 +64,12 @@ class Plan:
 FULL = Plan(
     sizes=(10, 20, 50, 100, 200, 500, 1000),
     draws={
-        "scores": 2_000,
-        "intervals of scores": 4_000,
-        "clusters": 4_000,
-        "repeats": 1_500,
+        "scores": 3_000,
+        "intervals of scores": 6_000,
+        "clusters": 6_000,
+        "repeats": 2_500,
         "early stop": 20_000,
-        "20 gated metrics": 2_500,
+        "20 gated metrics": 4_000,
     },
 )
 

@@ -11,7 +11,7 @@ from scipy.stats import chi2_contingency
 from statsmodels.stats.contingency_tables import mcnemar
 
 from benchmarks.calibration.cells import Goal, Shown, false_alarms, power
-from benchmarks.calibration.early import Session
+from benchmarks.calibration.early import Session, ended
 from benchmarks.calibration.exact import ALPHA, LABELS, Cell, Sheet, critical_losses, found
 from benchmarks.calibration.goals_pass_fail import MARGIN, REGRESSED, VERDICTS
 from benchmarks.calibration.naive import NAIVE, Tables
@@ -184,6 +184,22 @@ def _end(flips, levels):
             if unharmed(LOOKS[looks[count]], p):
                 return False, count
     return False, len(flips)
+
+
+@pytest.mark.parametrize(
+    ("flips", "red", "used"),
+    [
+        ("-" * 40, True, 11),  # the breaker: e is 186 after 10 losses, 341 after 11
+        ("." * 20 + "-" * 20, False, 20),  # green half way, though the breaker would have been next
+        ("-." * 8 + "." * 24, True, 20),
+        ("-." * 5 + "." * 30, True, 30),
+        ("-.-.-" + "." * 35, False, 40),
+    ],
+)
+def test_a_session_ends_at_the_first_reason_to_end(flips, red, used):
+    losses, gains = (np.cumsum([[one == sign for one in flips]], axis=1) for sign in "-+")
+    ends = ended(losses, gains)
+    assert (ends.red.tolist(), ends.cases.tolist()) == ([red], [used])
 
 
 class Loaded:
