@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pytest_llmops.runs.comparison import Stop
 from pytest_llmops.runs.pairing import PairedCase, paired_case
 from pytest_llmops.runs.record import CaseResult
-from pytest_llmops.runs.rows import Row, rows_of
+from pytest_llmops.runs.rows import Row, rows_of, unusable
 from pytest_llmops.runs.weighing import limit_of, margin_of, sample_of
 from pytest_llmops.scorers.score import Metric
 from pytest_llmops.stats.sequential import BREAKER_SHARE, LOOKS, e_value, nominal_levels, unharmed
@@ -168,7 +168,8 @@ class Watch:
 
     def _rows(self, metric: Metric, cases: Sequence[PairedCase]) -> list[Row]:
         rescored = any(metric.name in result.stored_scores for case in cases for result in case.candidate)
-        return rows_of(cases, metric, rescored=rescored)
+        rows = rows_of(cases, metric, rescored=rescored)
+        return [] if unusable(rows, metric) else rows
 
     def _paired(self, case_id: str) -> PairedCase | None:
         results, stored = self._sides[case_id]

@@ -75,7 +75,8 @@ def foresee_metrics(
             grouped.setdefault(result.case_id, []).append(result)
     for metric in metrics:
         scores = [found for results in grouped.values() if (found := scores_of(results, metric))]
-        if scores and metric.range is not None:
+        usable = not any(metric.refusal(value) for values in scores for value in values)
+        if scores and usable and metric.range is not None:
             yield _foreseen(metric, scores, repeats, margin_of(metric, margins))
 
 

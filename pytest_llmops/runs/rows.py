@@ -24,7 +24,7 @@ class Row(NamedTuple):
 
 
 def rows_of(cases: Sequence[PairedCase], metric: Metric, *, rescored: bool) -> list[Row]:
-    """Return the cases that have a score on both sides.
+    """Return the cases that have a score on both sides, usable or not.
 
     Args:
         cases: paired cases.
@@ -66,7 +66,13 @@ def worse_cases(rows: Sequence[Row], metric: Metric) -> tuple[CaseChange, ...]:
 
 
 def _mean(values: Sequence[float]) -> float:
-    return values[0] if len(values) == 1 else math.fsum(values) / len(values)
+    if len(values) == 1:
+        return values[0]
+    try:
+        return math.fsum(values) / len(values)
+    except (TypeError, ValueError, OverflowError):
+        # `unusable` says which of them is no score.
+        return math.nan
 
 
 def _case_change(metric: Metric, row: Row) -> CaseChange:

@@ -22,6 +22,9 @@ RATIO_MARGIN = 0.10
 _LEAST_RATIO = 1e-9
 """Stands for 0 seconds or dollars, which have no logarithm."""
 
+_LARGEST_LOG = 700.0
+"""Of a greater logarithm nothing but infinity would be left."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weighed:
@@ -149,7 +152,8 @@ def sample_of(rows: Sequence[Row], metric: Metric) -> Sample:
 def _oriented(metric: Metric, values: list[float]) -> list[float]:
     if metric.kind == "ratio":
         values = [math.log(max(value, _LEAST_RATIO)) for value in values]
-    return values if metric.higher_is_better else [-value for value in values]
+    # Stored scores may be whole numbers, or true.
+    return [float(value) if metric.higher_is_better else -float(value) for value in values]
 
 
 def _unsteady(cases: Sequence[PairedCase], metric: Metric) -> str:
@@ -204,7 +208,7 @@ def _measured(described: MetricComparison, evidence: Evidence) -> MetricComparis
     change = evidence.change if metric.higher_is_better else -evidence.change
     ratio = metric.kind == "ratio"
     low, high, change, smallest = (
-        math.expm1(value) if ratio else value for value in (*ends, change, evidence.mde80)
+        math.expm1(min(value, _LARGEST_LOG)) if ratio else value for value in (*ends, change, evidence.mde80)
     )
     return replace(
         described,

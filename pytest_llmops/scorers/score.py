@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
@@ -15,6 +14,9 @@ from pytest_llmops.golden.case import Case
 Kind = Literal["pass_fail", "score", "ratio"]
 """pass_fail is 0 or 1; score lies in a declared range; ratio (seconds, dollars) is positive and compared as a
 log ratio."""
+
+LARGEST_RATIO = 1e100
+"""Seconds and dollars beyond this would overflow when they are added up or divided."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +55,8 @@ class Metric:
 
     @property
     def limits(self) -> tuple[float, float]:
-        """Return the least and the greatest finite score."""
-        return self.range or (0.0, sys.float_info.max)
+        """Return the least and the greatest score."""
+        return self.range or (0.0, LARGEST_RATIO)
 
     def score(self, value: float | bool, *, reason: str = "") -> Score:
         """Return `value` as a score of this metric, passed or not by its threshold.
@@ -72,11 +74,13 @@ class Metric:
         """Return `value` and why it is no score of this metric; "" where it is one."""
         if not isinstance(value, int | float):
             return f"{value!r}, which is not a number"
-        if not math.isfinite(value):
-            return f"{value}, which is not a finite number"
         low, high = self.limits
         if low <= value <= high:
             return ""
+        if isinstance(value, int) and abs(value) > LARGEST_RATIO:
+            return f"a number of {value.bit_length()} bits, outside its range {low:g} to {high:g}"
+        if not math.isfinite(value):
+            return f"{value}, which is not a finite number"
         return f"{value}, outside its range {low:g} to {high:g}"
 
     def passes(self, value: float) -> bool | None:
