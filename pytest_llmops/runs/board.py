@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 from pytest_llmops.calls.database import Database
 from pytest_llmops.runs.record import CaseResult
@@ -48,7 +49,7 @@ class Board:
         )
         if rows:
             self._seen[test_key] = rows[-1][0]
-        return [_read(note) for _, note in rows]
+        return [read for _, note in rows if (read := _read(note))]
 
     def close(self) -> None:
         """Close the file."""
@@ -60,8 +61,10 @@ def _slim(result: CaseResult) -> CaseResult:
     return replace(result, inputs={}, expected=None, output=None, detail="")
 
 
-def _read(note: str) -> tuple[CaseResult, list[CaseResult]]:
-    values = parse_json(note)
-    assert isinstance(values, list)
-    result, *beside = [CaseResult.from_json(value) for value in values if isinstance(value, dict)]
+def _read(note: str) -> tuple[CaseResult, list[CaseResult]] | None:
+    try:
+        result, *beside = map(CaseResult.from_json, cast("list[dict[str, Any]]", parse_json(note)))
+    except (ValueError, TypeError, AttributeError):
+        # Without a damaged row a test may run longer than it must, which is better than not at all.
+        return None
     return result, beside
