@@ -66,7 +66,8 @@ def test_names_of_cases_change_no_number(seed: int, rng: random.Random, in_order
 @given(SEEDS, RANDOM)
 def test_names_of_clusters_change_no_number(seed: int, rng: random.Random) -> None:
     made = sides(seed)
-    names = {each.cluster: f"{rng.random()}" for each in made.before if each.cluster is not None}
+    clusters = sorted({each.cluster for each in made.before if each.cluster is not None})
+    names = dict(zip(clusters, rng.sample(clusters, len(clusters)), strict=True))
 
     def renamed(each: CaseResult) -> CaseResult:
         return replace(each, cluster=None if each.cluster is None else names[each.cluster])
