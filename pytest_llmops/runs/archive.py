@@ -46,7 +46,7 @@ class Archive:
             MisuseError: the name is none, or a file cannot be written.
         """
         ref = baseline_ref(baseline, run.header.test_key)
-        current = self.baseline(baseline, run.header.test_key)
+        current = self._readable(ref)
         if current is not None and current.header.reused <= run.header.reused:
             run = _marked(run, current.header.reused) if _same(run, current) else run
         body = _body(run)
@@ -91,6 +91,14 @@ class Archive:
         """
         for key in self.refs.keys("baselines", name):
             self.baseline(name, key)
+
+    def _readable(self, ref: str) -> Run | None:
+        digest = self.refs.current(ref)
+        try:
+            return None if digest is None else self.load(digest)
+        except MisuseError:
+            # Who saves a new baseline mends one whose file is damaged or lost.
+            return None
 
     def _meta_of(self, digest: str) -> list[dict[str, Any]]:
         path = self.objects.path(FOLDER, digest, suffix=META_SUFFIX)

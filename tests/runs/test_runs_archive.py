@@ -15,6 +15,7 @@ from pytest_llmops.errors import DamagedError, MisuseError
 from pytest_llmops.runs.archive import Archive, secret_in
 from pytest_llmops.runs.record import CaseResult, Header, Run
 from pytest_llmops.scorers.score import Metric, Score
+from pytest_llmops.store.canonical import canonical, digest_text
 from pytest_llmops.store.objects import Objects
 from pytest_llmops.store.refs import Refs
 
@@ -174,3 +175,109 @@ def test_a_secret_is_found_by_case_and_field(field: str) -> None:
     told = secret_in(tainted, {"OPENAI_API_KEY": "sk-12345678"})
     assert told == f"the {field} of case 'case-1' holds the value of OPENAI_API_KEY"
     assert secret_in(run, {"OPENAI_API_KEY": "sk-12345678"}) is None
+
+
+def reused(run: Run, answers: int) -> Run:
+    return replace(run, header=replace(run.header, reused=answers))
+
+
+def moves(store: Archive) -> list[str | None]:
+    return [move.to for move in store.refs.log(f"baselines/production/{KEY}")]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "stays"),
+    [(0, 0, True), (0, 2, True), (1, 2, True), (2, 2, True), (2, 1, False), (2, 0, False)],
+)
+def test_the_same_answers_move_a_baseline_only_where_they_are_fresher(
+    tmp_path: Path, before: int, after: int, stays: bool
+) -> None:
+    store, run = archive(tmp_path), a_run(["one", "two"])
+    first = save(store, reused(run, before))
+    second = save(store, reused(run, after))
+    assert (first == second) is stays
+    assert moves(store) == ([first] if stays else [first, second])
+    found = store.baseline("production", KEY)
+    assert found is not None
+    assert found.header.reused == min(before, after)
+    assert found == reused(run, min(before, after))
+
+
+def test_other_answers_move_a_fresh_baseline_though_they_are_reused(tmp_path: Path) -> None:
+    store = archive(tmp_path)
+    save(store, a_run(["one"]))
+    save(store, reused(a_run(["two"]), 1))
+    found = store.baseline("production", KEY)
+    assert found == reused(a_run(["two"]), 1)
+
+
+def test_each_name_has_its_own_freshness(tmp_path: Path) -> None:
+    store, run = archive(tmp_path), a_run(["one"])
+    fresh = save(store, run)
+    other = save(store, reused(run, 1), name="candidate")
+    assert fresh != other
+    for name, answers in (("production", 0), ("candidate", 1)):
+        found = store.baseline(name, KEY)
+        assert found is not None
+        assert found.header.reused == answers
+
+
+def test_freshness_is_in_the_header_alone(tmp_path: Path) -> None:
+    store, run = archive(tmp_path), a_run(["one", "two"])
+    texts = [
+        store.objects.path("runs", store.save(each, baseline=name, provenance={}, why=""), suffix=".jsonl")
+        .read_text(encoding="utf-8")
+        .splitlines()
+        for name, each in (("a", run), ("b", reused(run, 2)))
+    ]
+    (fresh, *rest), (marked, *others) = texts
+    assert fresh.replace('"reused":0', '"reused":2') == marked
+    assert rest[:-1] == others[:-1]
+
+
+def test_which_answers_were_reused_is_no_part_of_the_digest(tmp_path: Path) -> None:
+    run = a_run(["one", "two"])
+    again = replace(run, results=tuple(replace(each, reused=True) for each in run.results))
+    assert save(archive(tmp_path), run) == save(archive(tmp_path), again)
+
+
+def test_a_run_that_was_stored_before_freshness_was_known_still_loads(tmp_path: Path) -> None:
+    store, run = archive(tmp_path), a_run(["one", "two"])
+    save(store, run)
+    lines = stored_file(tmp_path).read_text(encoding="utf-8").split("\n")
+    older = [line.replace(',"reused":0', "") for line in lines[:-2]]
+    body = "".join(f"{line}\n" for line in older)
+    assert "reused" not in body
+    digest = digest_text(body)
+    footer = canonical({"kind": "footer", "results": 2, "sha256": digest})
+    store.objects.put("runs", digest, f"{body}{footer}\n", suffix=".jsonl")
+    found = store.load(digest)
+    assert found.header == run.header
+    assert [each.output for each in found.results] == ["one", "two"]
+    store.refs.move(f"baselines/old/{KEY}", digest, why="")
+    assert save(store, reused(found, 2), name="old") != digest
+    kept = store.baseline("old", KEY)
+    assert kept is not None
+    assert kept.header.reused == 0
+
+
+def test_a_meta_file_that_was_stored_before_freshness_was_known_still_counts(tmp_path: Path) -> None:
+    store, run = archive(tmp_path), a_run(["one"])
+    digest = save(store, run)
+    path = next((tmp_path / ".llmops" / "runs").glob("*.meta.jsonl"))
+    text = path.read_text(encoding="utf-8")
+    assert '"reused":false,' in text
+    path.write_text(text.replace('"reused":false,', ""), encoding="utf-8")
+    assert store.load(digest) == run
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_saving_mends_a_baseline_whose_run_is_damaged_or_lost(tmp_path: Path, lost: bool) -> None:
+    store = archive(tmp_path)
+    save(store, a_run(["one"]))
+    path = stored_file(tmp_path)
+    path.unlink() if lost else path.write_text("{", encoding="utf-8")
+    with pytest.raises(MisuseError, match=path.name):
+        store.baseline("production", KEY)
+    save(store, a_run(["two"]))
+    assert store.baseline("production", KEY) == a_run(["two"])
