@@ -34,7 +34,7 @@ COARSE_CASES = 10
 
 LUCK = "within 3 standard errors"
 """Why power may be apart from the goal by a little more than two standard errors after the cell was drawn
-again: the goal's own luck stays. Of 204 goals 5 are expected to be so much too high, and none by three."""
+again: the goal's own luck stays. Of 204 goals 5 are expected to be two errors too high, hardly one three."""
 
 Values: TypeAlias = Mapping[str, float]
 
