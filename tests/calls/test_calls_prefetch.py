@@ -249,3 +249,40 @@ async def test_it_works_under_anyio(loop: LoopThread, anyio_backend: str) -> Non
     jobs.let_go(0)
 
     assert Prefetch(loop, jobs.all(), ahead=1).result(0) == 0
+
+
+def test_the_look_ahead_starts_no_job_that_may_not_start(loop: LoopThread) -> None:
+    jobs, allowed = Jobs(loop, 8), {0, 1, 3}
+    jobs.let_go(*range(8))
+    prefetch = Prefetch(loop, jobs.all(), ahead=4, may_start=lambda index: index in allowed)
+    assert jobs.settled() == [0, 1, 3]
+
+    # A job that was held back starts as soon as it may, in its turn.
+    allowed.update({2, 5})
+    assert prefetch.result(0) == 0
+    assert jobs.settled() == [0, 1, 3, 2]
+    assert prefetch.result(1) == 10
+    assert jobs.settled() == [0, 1, 3, 2, 5]
+
+
+def test_what_is_asked_for_starts_whether_it_may_or_not(loop: LoopThread) -> None:
+    jobs = Jobs(loop, 4)
+    jobs.let_go(*range(4))
+    prefetch = Prefetch(loop, jobs.all(), ahead=4, may_start=lambda index: False)
+    assert jobs.settled() == []
+    assert [prefetch.result(2), prefetch.result(0)] == [20, 0]
+    assert jobs.settled() == [2, 0]
+
+
+def test_a_job_that_runs_is_not_asked_about_again(loop: LoopThread) -> None:
+    asked: list[int] = []
+    jobs = Jobs(loop, 4)
+    jobs.let_go(*range(4))
+
+    def may_start(index: int) -> bool:
+        asked.append(index)
+        return True
+
+    prefetch = Prefetch(loop, jobs.all(), ahead=2, may_start=may_start)
+    assert [prefetch.result(index) for index in range(4)] == [0, 10, 20, 30]
+    assert asked == [0, 1, 2, 3]
