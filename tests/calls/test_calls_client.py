@@ -462,45 +462,51 @@ def test_draining_ends_what_waits_and_keeps_what_runs(desk: Desk) -> None:
     assert later.asked == ["2"]
 
 
-def test_asking_again_calls_once_a_session_and_leaves_the_known_answer(desk: Desk) -> None:
-    assert ask(desk.client(ScriptedProvider(lambda asked: "first"), session="one"), request()) == ["first"]
+def counting() -> ScriptedProvider:
+    count = iter(range(99))
+    return ScriptedProvider(lambda _: f"answer {next(count)}")
 
-    provider = ScriptedProvider(lambda asked: "second")
-    client = desk.client(provider, session="two", stored=lambda key: Response(text="stored", model="m"))
+
+def test_asking_again_calls_once_a_session_and_leaves_the_known_answer(desk: Desk) -> None:
+    model = counting()
+    assert ask(desk.client(model, session="one"), request()) == ["answer 0"]
+    for session, today in (("two", "answer 1"), ("three", "answer 2")):
+        client = desk.client(model, session=session)
+
+        async def work(client: Client = client) -> list[str]:
+            twice = await asyncio.gather(*(client.acall(request(), again=True) for _ in range(2)))
+            later = await client.acall(request(), again=True)
+            return [each.text for each in (*twice, later, await client.acall(request()))]
+
+        assert run(client, work) == [today, today, today, "answer 0"]
+        assert desk.tally(session).calls == 1
+
+
+def test_asking_again_passes_over_what_the_baseline_holds(desk: Desk) -> None:
+    stored: dict[str, Response] = {}
+    client = desk.client(counting(), stored=stored.get)
+    stored[client.digest(request())] = Response(text="stored", model="m")
 
     async def work() -> list[str]:
-        both = await asyncio.gather(client.acall(request(), again=True), client.acall(request(), again=True))
-        later = await client.acall(request(), again=True)
-        return [each.text for each in (*both, later, await client.acall(request()))]
+        return [(await client.acall(request(), again=again)).text for again in (False, True, False)]
 
-    assert run(client, work) == ["second", "second", "second", "first"]
-    assert len(provider.requests) == 1
-    assert desk.tally("two").calls == 1
-
-    later = ScriptedProvider(lambda asked: "third")
-    third = desk.client(later, session="three")
-
-    async def both_ways() -> list[str]:
-        return [(await third.acall(request(), again=again)).text for again in (False, True)]
-
-    assert run(third, both_ways) == ["first", "third"]
-    assert len(later.requests) == 1
+    assert run(client, work) == ["stored", "answer 0", "stored"]
 
 
 def test_another_process_of_the_session_asks_again_no_second_time(desk: Desk) -> None:
-    providers = [ScriptedProvider(lambda asked: "once"), ScriptedProvider(lambda asked: "twice")]
-    for provider in providers:
-        client = desk.client(provider, session="s")
+    model = counting()
+    for _ in range(2):
+        client = desk.client(model, session="s")
 
         async def work(client: Client = client) -> str:
             return (await client.acall(request(), again=True)).text
 
-        assert run(client, work) == "once"
-    assert [len(provider.requests) for provider in providers] == [1, 0]
+        assert run(client, work) == "answer 0"
+    assert model.calls == 1
 
 
 def test_asking_again_is_forbidden_offline(desk: Desk) -> None:
-    provider = ScriptedProvider(lambda asked: "known")
+    provider = ScriptedProvider("known")
     assert ask(desk.client(provider, session="one"), request()) == ["known"]
     client = desk.client(provider, session="two", offline=True)
 
@@ -509,12 +515,12 @@ def test_asking_again_is_forbidden_offline(desk: Desk) -> None:
 
     with pytest.raises(CacheMissError):
         run(client, work)
-    assert len(provider.requests) == 1
+    assert provider.calls == 1
 
 
 def test_an_answer_asked_again_saves_nothing(desk: Desk) -> None:
-    ask(desk.client(ScriptedProvider(), session="one"), request())
-    client = desk.client(ScriptedProvider(), session="two")
+    ask(desk.client(ScriptedProvider("yes"), session="one"), request())
+    client = desk.client(ScriptedProvider("yes"), session="two")
 
     async def work() -> bool:
         await client.acall(request(), again=True)
@@ -527,9 +533,9 @@ def test_an_answer_asked_again_saves_nothing(desk: Desk) -> None:
 @pytest.mark.parametrize("source", ["cache", "baseline", "provider"])
 def test_an_answer_is_reused_where_it_is_from_before(desk: Desk, source: str) -> None:
     if source == "cache":
-        ask(desk.client(ScriptedProvider(), session="one"), request())
+        ask(desk.client(ScriptedProvider("yes"), session="one"), request())
     kept = Response(text="stored", model="m") if source == "baseline" else None
-    client = desk.client(ScriptedProvider(), session="two", stored=lambda key: kept)
+    client = desk.client(ScriptedProvider("yes"), session="two", stored=lambda key: kept)
 
     async def work() -> list[bool]:
         before = client.reused(request())
@@ -541,8 +547,8 @@ def test_an_answer_is_reused_where_it_is_from_before(desk: Desk, source: str) ->
 
 
 def test_an_answer_of_another_process_of_the_session_is_not_reused(desk: Desk) -> None:
-    ask(desk.client(ScriptedProvider(), session="s"), request())
-    client = desk.client(ScriptedProvider(), session="s")
+    ask(desk.client(ScriptedProvider("yes"), session="s"), request())
+    client = desk.client(ScriptedProvider("yes"), session="s")
 
     async def work() -> bool:
         await client.acall(request())
@@ -552,17 +558,17 @@ def test_an_answer_of_another_process_of_the_session_is_not_reused(desk: Desk) -
 
 
 def test_what_the_cache_holds_is_known_without_a_call(desk: Desk) -> None:
-    client = desk.client(ScriptedProvider(), session="one")
+    client = desk.client(ScriptedProvider("yes"), session="one")
     key = client.digest(request())
     assert client.holds(key) is False
     assert not desk.path.exists()
     ask(client, request())
-    later = desk.client(ScriptedProvider(), session="two")
+    later = desk.client(ScriptedProvider("yes"), session="two")
 
     async def work() -> list[bool]:
         return [later.holds(key), later.holds(later.digest(request("another"))), later.reused(request())]
 
     assert run(later, work) == [True, False, False]
-    fresh = desk.client(ScriptedProvider(), session="three", fresh_only=True)
+    fresh = desk.client(ScriptedProvider("yes"), session="three", fresh_only=True)
     assert fresh.holds(key) is False
     asyncio.run(fresh.aclose())
