@@ -40,7 +40,7 @@ class Planner:
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print the plan."""
-        terminalreporter.section("llmops")
+        terminalreporter.write_sep("=", "llmops")
         secrets = known_secrets(os.environ).values()
         for line in plan_lines(self._tests, width=shutil.get_terminal_size().columns, secrets=secrets):
             terminalreporter.write_line(line.text, **MARKUP[line.style])

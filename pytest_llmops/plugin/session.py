@@ -100,7 +100,7 @@ class Session:
     def summarise(self, terminalreporter: Any) -> None:
         """Print the report."""
         page = Page(width=shutil.get_terminal_size().columns, secrets=known_secrets(os.environ).values())
-        terminalreporter.section("llmops")
+        terminalreporter.write_sep("=", "llmops")
         for line in (*self._report(page), *self._remarks(page)):
             terminalreporter.write_line(line.text, **MARKUP[line.style])
 
