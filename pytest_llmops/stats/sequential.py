@@ -18,7 +18,7 @@ BREAKER_SHARE = 0.1
 GREEN = {0.5: 0.5, 0.75: 0.3}
 """Looks at which a session may stop for lack of any sign of a drop, and the p-value from which it does."""
 
-NODES = 128
+NODES = 64
 """Points of the Gauss-Legendre rule; more change no digit of a level."""
 
 FAR = 9.0

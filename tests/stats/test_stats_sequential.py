@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import multivariate_normal, norm
@@ -80,6 +80,7 @@ def _stopped(bounds):
 
 
 @given(st.floats(1e-5, 0.5))
+@settings(deadline=None)
 def test_levels_rise_from_look_to_look_and_with_alpha(alpha):
     levels = nominal_levels(alpha)
     assert list(levels) == sorted(levels)
