@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from itertools import groupby
+from operator import attrgetter
 
 from pytest_llmops.golden.case import unit_name
 from pytest_llmops.runs.comparison import Pairing
@@ -95,33 +96,32 @@ def score_of(result: CaseResult, metric: Metric) -> float | None:
     return metric.worst if result.status == "bad_answer" else None
 
 
-def scores_of(results: Sequence[CaseResult], metric: Metric) -> list[float]:
+def scores_of(results: Sequence[CaseResult], metric: Metric) -> Sequence[float]:
     """Return the known scores of a case, one a repeat."""
-    name = metric.name
-    values = [score.value for result in results if (score := result.scores.get(name)) is not None]
-    if len(values) == len(results) and None not in values:
-        return cast("list[float]", values)
-    return [value for result in results if (value := score_of(result, metric)) is not None]
+    if len(results) == 1:
+        only = score_of(results[0], metric)
+        return () if only is None else (only,)
+    return tuple([value for result in results if (value := score_of(result, metric)) is not None])
 
 
-def stored_scores(case: PairedCase, metric: Metric) -> list[float]:
+def stored_scores(case: PairedCase, metric: Metric) -> Sequence[float]:
     """Return today's scores of the baseline's outputs of a case, where they were scored again."""
     name = metric.name
     again = (result.stored_scores[name] for result in case.candidate if name in result.stored_scores)
-    return [score.value for score in next(again, ()) if score.value is not None]
+    return tuple(score.value for score in next(again, ()) if score.value is not None)
 
 
 def _measured(results: _Results) -> _Results:
-    if all(result.status in _MEASURED for result in results):
-        return results
-    return tuple(result for result in results if result.status in _MEASURED)
+    for result in results:
+        if result.status not in _MEASURED:
+            return tuple(result for result in results if result.status in _MEASURED)
+    return results
 
 
 def _twins(stored: _Results, measured: _Results) -> tuple[tuple[CaseResult, CaseResult], ...]:
     by_requests = {result.requests: result for result in stored if result.requests}
-    return tuple(
-        (by_requests[result.requests], result) for result in measured if result.requests in by_requests
-    )
+    asked_before = [result for result in measured if result.requests in by_requests]
+    return tuple((by_requests[result.requests], result) for result in asked_before) if asked_before else ()
 
 
 def _why_missing(results: _Results) -> str:
@@ -129,7 +129,5 @@ def _why_missing(results: _Results) -> str:
 
 
 def _by_case(results: Sequence[CaseResult]) -> Mapping[str, _Results]:
-    groups: dict[str, list[CaseResult]] = {}
-    for result in sorted(results, key=lambda result: (result.case_id, result.repeat)):
-        groups.setdefault(result.case_id, []).append(result)
-    return {case_id: tuple(group) for case_id, group in groups.items()}
+    ordered = sorted(results, key=attrgetter("case_id", "repeat"))
+    return {case_id: tuple(group) for case_id, group in groupby(ordered, key=attrgetter("case_id"))}

@@ -15,8 +15,8 @@ class Row(NamedTuple):
     """Be one paired case with the scores of its repeats."""
 
     case: PairedCase
-    before: list[float]
-    after: list[float]
+    before: Sequence[float]
+    after: Sequence[float]
     old: float
     """Mean of `before`."""
     new: float
@@ -44,7 +44,8 @@ def unusable(rows: Sequence[Row], metric: Metric) -> str:
     """Return which score is none of `metric`, and in which case; "" where all are."""
     low, high = metric.limits
     try:
-        if all(low <= value <= high for row in rows for value in (*row.before, *row.after)):
+        found = {value for row in rows for value in (*row.before, *row.after)}
+        if all(low <= value <= high for value in found):
             return ""
     except TypeError:
         pass

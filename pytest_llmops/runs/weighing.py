@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from pytest_llmops.runs.comparison import MetricComparison
 from pytest_llmops.runs.pairing import PairedCase, score_of
@@ -139,21 +140,31 @@ def repeats_of(side: Sequence[Sequence[float]]) -> int:
 
 def sample_of(rows: Sequence[Row], metric: Metric) -> Sample:
     """Return the scores of the rows so that more is better; seconds and dollars as their logarithm."""
-    clustered = any(row.case.candidate[0].cluster is not None for row in rows)
     return Sample(
-        baseline=[_oriented(metric, row.before) for row in rows],
-        candidate=[_oriented(metric, row.after) for row in rows],
-        clusters=[row.case.unit for row in rows] if clustered else None,
+        baseline=_oriented(metric, [row.before for row in rows]),
+        candidate=_oriented(metric, [row.after for row in rows]),
+        clusters=_clusters(rows),
         span=1.0 if metric.range is None else metric.range[1] - metric.range[0],
         pass_fail=metric.kind == "pass_fail",
     )
 
 
-def _oriented(metric: Metric, values: list[float]) -> list[float]:
+def _oriented(metric: Metric, side: list[Sequence[float]]) -> list[Sequence[float]]:
     if metric.kind == "ratio":
-        values = [math.log(max(value, _LEAST_RATIO)) for value in values]
+        side = [tuple(math.log(max(value, _LEAST_RATIO)) for value in values) for values in side]
+    if not metric.higher_is_better:
+        return [tuple(-value for value in values) for values in side]
+    if set(map(type, chain.from_iterable(side))) <= {float}:
+        return side
     # Stored scores may be whole numbers, or true.
-    return [float(value) if metric.higher_is_better else -float(value) for value in values]
+    return [tuple(map(float, values)) for values in side]
+
+
+def _clusters(rows: Sequence[Row]) -> list[str] | None:
+    """Return the unit of each case; None where each is its own."""
+    if all(row.case.candidate[0].cluster is None for row in rows):
+        return None
+    return [row.case.unit for row in rows]
 
 
 def _unsteady(cases: Sequence[PairedCase], metric: Metric) -> str:
@@ -174,7 +185,7 @@ def _unsteady(cases: Sequence[PairedCase], metric: Metric) -> str:
 def _alike(row: Row) -> bool:
     """Tell whether each score has the same share of the repeats on both sides."""
     before, after = row.before, row.after
-    return before == after or sorted(before * len(after)) == sorted(after * len(before))
+    return before == after or sorted([*before] * len(after)) == sorted([*after] * len(before))
 
 
 def _timed_before(cases: Sequence[PairedCase]) -> str:
@@ -191,10 +202,11 @@ def _timed_before(cases: Sequence[PairedCase]) -> str:
 def _described(plain: MetricComparison, rows: Sequence[Row]) -> MetricComparison:
     before = math.fsum(row.old for row in rows) / len(rows)
     after = math.fsum(row.new for row in rows) / len(rows)
+    clusters = _clusters(rows)
     return replace(
         plain,
         cases=len(rows),
-        units=len({row.case.unit for row in rows}),
+        units=len(rows) if clusters is None else len(set(clusters)),
         baseline=before,
         candidate=after,
         change=after - before,
