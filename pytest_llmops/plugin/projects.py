@@ -81,10 +81,11 @@ class Projects:
 
     def close(self) -> None:
         """Let go of connections and of the event loop."""
-        if "loop" in self.__dict__:
-            for project in self._by_root.values():
-                if "client" in project.__dict__:
-                    self.loop.run(project.client.aclose())
+        opened = [project.client for project in self._by_root.values() if "client" in project.__dict__]
+        # A plan looks answers up and calls nothing: its clients hold files, and no loop runs yet.
+        if opened or "loop" in self.__dict__:
+            for client in opened:
+                self.loop.run(client.aclose())
             self.loop.close()
 
     def discard_scratch(self) -> None:
