@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint format clean aa calibration
+.PHONY: demo test lint format clean aa calibration bench-compare
 
 demo: .venv/installed
 	$(BIN)/python examples/demo.py
@@ -29,6 +29,10 @@ aa: .venv/installed
 # The calibration of the rule: false alarms, power, coverage, beside other rules; about 10 minutes.
 calibration: .venv/installed
 	$(BIN)/python -m benchmarks.calibration
+
+# How long comparisons of large runs take, and the memory; fails where a limit is broken.
+bench-compare: .venv/installed
+	$(BIN)/python -m benchmarks.compare_speed
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "pytest-llmops needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
