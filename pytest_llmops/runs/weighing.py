@@ -216,7 +216,10 @@ def _described(plain: MetricComparison, rows: Sequence[Row]) -> MetricComparison
 
 def _measured(described: MetricComparison, evidence: Evidence) -> MetricComparison:
     metric = described.metric
-    ends = (evidence.low, evidence.high) if metric.higher_is_better else (-evidence.high, -evidence.low)
+    # Of a few units the interval may be wider than any change can be.
+    span = math.inf if metric.range is None else metric.range[1] - metric.range[0]
+    low, high = max(evidence.low, -span), min(evidence.high, span)
+    ends = (low, high) if metric.higher_is_better else (-high, -low)
     change = evidence.change if metric.higher_is_better else -evidence.change
     ratio = metric.kind == "ratio"
     low, high, change, smallest = (

@@ -350,3 +350,18 @@ def test_repeats_are_unchanged_where_each_score_is_as_frequent(
     ]
     metric = only(compared(run(sides[0], PASSED), run(sides[1], PASSED)))
     assert (metric.verdict is Verdict.UNCHANGED) is unchanged
+
+
+@pytest.mark.parametrize("metric", [PASSED, GRADE, replace(GRADE, higher_is_better=False)])
+@pytest.mark.parametrize("count", [1, 2, 3, 6])
+def test_no_interval_is_wider_than_a_change_can_be(metric: Metric, count: int) -> None:
+    low, high = metric.limits
+    before = [result(n, {metric.name: (low, high)[n % 2]}, cluster="a" if n else "b") for n in range(count)]
+    after = [
+        result(n, {metric.name: (high, low)[n % 3 > 0]}, asked="new", cluster="a" if n else "b")
+        for n in range(count)
+    ]
+    metric_found = only(compared(run(before, metric), run(after, metric)))
+    assert metric_found.low is not None
+    assert metric_found.high is not None
+    assert low - high <= metric_found.low <= metric_found.high <= high - low
