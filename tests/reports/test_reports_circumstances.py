@@ -133,8 +133,8 @@ def test_a_moved_model_is_told_with_figures_and_cure():
     assert told(lines) == (
         "the model has moved, not the prompt alone: openai:small answers the baseline's own prompt otherwise "
         "than when it was stored (passed 95.0 % -> 50.0 %, p = 0.0004; 11 of 20 answers differ, 2 not "
-        "measured) canary of evals/test_triage.py::test_triage: 20 stored cases asked again; store the baseline again "
-        "before you blame a prompt"
+        "measured) canary of evals/test_triage.py::test_triage: 20 stored cases asked again; store the "
+        "baseline again before you blame a prompt"
     )
 
 
