@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from typing import Any
 
 import pytest
+
+IN_PROCESS = ("-p", "no:xdist")
 
 SAVE = "--llmops-save-baseline=production"
 COMPARE = "--llmops-baseline=production"
@@ -54,7 +57,8 @@ def movable(plain_suite: Any) -> Any:
 def prepared(suite: Any) -> Any:
     suite.pytester.makeconftest(MOVED)
     suite.body(LOOSE)
-    result = suite.run(SAVE)
+    # In one process: how workers store is told elsewhere.
+    result = replace(suite, workers=IN_PROCESS).run(SAVE)
     assert result.ret == 0, result.stdout.str()
     assert len(suite.calls) == 20
     return suite
@@ -213,7 +217,8 @@ def test_a_canary_cannot_be_offline(movable: Any) -> None:
     assert movable.calls == []
 
 
-def test_a_prompt_version_that_is_gone_cannot_be_asked_and_that_is_told(suite: Any) -> None:
+def test_a_prompt_version_that_is_gone_cannot_be_asked_and_that_is_told(plain_suite: Any) -> None:
+    suite = plain_suite
     prepared(suite)
     shutil.rmtree(suite.root / ".llmops" / "prompts")
     suite.prompt(say="Reply.")

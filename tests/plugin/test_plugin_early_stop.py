@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -15,6 +16,8 @@ from pytest_llmops.project import Project
 from pytest_llmops.prompts.files import read_prompt
 from pytest_llmops.settings import Settings
 
+IN_PROCESS = ("-p", "no:xdist")
+
 SAVE = "--llmops-save-baseline=production"
 COMPARE = "--llmops-baseline=production"
 EARLY = "--llmops-early-stop"
@@ -24,7 +27,8 @@ USAGE_ERROR = 4
 
 def saved(suite: Any, *arguments: str, cases: int = 40) -> None:
     suite.golden(range(cases))
-    result = suite.run(SAVE, *arguments)
+    # In one process: how workers store is told elsewhere.
+    result = replace(suite, workers=IN_PROCESS).run(SAVE, *arguments)
     assert result.ret == 0, result.stdout.str()
     assert suite.calls
 
@@ -90,7 +94,8 @@ def test_a_look_finds_a_regression_and_the_rest_is_not_run(suite: Any) -> None:
     assert sum(counts.values()) == 41
 
 
-def test_a_total_loss_trips_the_breaker_between_the_looks(suite: Any) -> None:
+def test_a_total_loss_trips_the_breaker_between_the_looks(plain_suite: Any) -> None:
+    suite = plain_suite
     saved(suite)
     suite.prompt(wrong=range(40))
     result = suite.run(COMPARE, EARLY)
@@ -102,7 +107,8 @@ def test_a_total_loss_trips_the_breaker_between_the_looks(suite: Any) -> None:
     )
 
 
-def test_no_drop_at_half_of_the_cases_stops_green(suite: Any) -> None:
+def test_no_drop_at_half_of_the_cases_stops_green(plain_suite: Any) -> None:
+    suite = plain_suite
     saved(suite)
     suite.prompt(say="Reply.")
     result = suite.run(COMPARE, EARLY)
@@ -126,7 +132,8 @@ def test_strict_goes_on_where_a_green_stop_would_be_inconclusive(plain_suite: An
     wide.stdout.fnmatch_lines(["llmops: 1 no regression vs production (20 cases, *"])
 
 
-def test_a_prompt_that_did_not_change_never_stops(suite: Any) -> None:
+def test_a_prompt_that_did_not_change_never_stops(plain_suite: Any) -> None:
+    suite = plain_suite
     suite.prompt(wrong=range(3))
     saved(suite)
     result = suite.run(COMPARE, EARLY)
@@ -159,12 +166,12 @@ def test_a_run_that_stopped_early_is_not_stored(plain_suite: Any) -> None:
 
 
 def test_all_processes_come_to_the_same_report(make_suite: Any) -> None:
-    suite = make_suite(("-p", "no:xdist"))
+    suite = make_suite(IN_PROCESS)
     saved(suite)
     for wrong in (range(40), range(0)):
         suite.prompt(wrong=wrong, say="Reply.")
         reports = []
-        for workers in (("-p", "no:xdist"), ("-n0",), ("-n2",)):
+        for workers in (IN_PROCESS, ("-n0",), ("-n2",)):
             suite.workers = workers
             reports.append(verdicts(suite.run(COMPARE, EARLY, "--llmops-cache=refresh")))
         assert "stopped early" in reports[0]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+
+IN_PROCESS = ("-p", "no:xdist")
 
 SAVE = "--llmops-save-baseline=production"
 COMPARE = "--llmops-baseline=production"
@@ -38,12 +41,14 @@ def tagged(suite: Any, tags: dict[str, range]) -> None:
 
 
 def saved(suite: Any) -> None:
-    result = suite.run(SAVE)
+    # In one process: how workers store is told elsewhere.
+    result = replace(suite, workers=IN_PROCESS).run(SAVE)
     assert result.ret == 0, result.stdout.str()
     assert suite.calls
 
 
-def test_a_named_metric_replaces_the_default_gate(suite: Any) -> None:
+def test_a_named_metric_replaces_the_default_gate(plain_suite: Any) -> None:
+    suite = plain_suite
     suite.body(TWO_METRICS)
     saved(suite)
     suite.prompt(wrong=range(10))

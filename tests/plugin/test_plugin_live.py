@@ -90,7 +90,8 @@ def test_where_nothing_is_registered_the_alias_is_unknown(plain_suite: Any) -> N
     assert plain_suite.calls == []
 
 
-def test_a_prompt_without_the_alias_is_new_and_thresholds_decide(suite: Any) -> None:
+def test_a_prompt_without_the_alias_is_new_and_thresholds_decide(plain_suite: Any) -> None:
+    suite = plain_suite
     put_live(suite)
     prompts = suite.root / "prompts"
     suite.prompt(wrong=[3])
@@ -115,7 +116,8 @@ def test_the_same_version_on_both_sides_is_unchanged_and_asked_once(suite: Any) 
     assert sorted(suite.calls, key=int) == [str(n) for n in range(20)]
 
 
-def test_latency_may_be_gated_where_both_sides_answer_today(suite: Any) -> None:
+def test_latency_may_be_gated_where_both_sides_answer_today(plain_suite: Any) -> None:
+    suite = plain_suite
     suite.body(TIMED.format(body="llm_case.text"))
     put_live(suite)
     suite.prompt(say="Reply.")
@@ -191,7 +193,8 @@ def test_an_unusable_answer_of_the_control_scores_worst(plain_suite: Any) -> Non
     result.stdout.fnmatch_lines(["*passed *20 *40.0 % *100.0 %* improved"])
 
 
-def test_a_miss_of_the_control_fails_no_test(suite: Any) -> None:
+def test_a_miss_of_the_control_fails_no_test(plain_suite: Any) -> None:
+    suite = plain_suite
     suite.body(TIMED.format(body='llm_case.json["label"] if llm_case.text == "no" else True'))
     suite.prompt(wrong=range(12))
     put_live(suite)
@@ -249,7 +252,8 @@ def test_repeats_are_asked_on_both_sides(plain_suite: Any) -> None:
     result.stdout.fnmatch_lines(["*passed *20 *100.0 % *40.0 %* regressed"])
 
 
-def test_a_baseline_may_be_stored_beside_a_live_control(suite: Any) -> None:
+def test_a_baseline_may_be_stored_beside_a_live_control(plain_suite: Any) -> None:
+    suite = plain_suite
     put_live(suite)
     suite.prompt(wrong=[3])
     result = suite.run(LIVE, SAVE)

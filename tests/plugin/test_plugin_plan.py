@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 from pytest_llmops.project import Project
 from pytest_llmops.prompts.files import read_prompt
 from pytest_llmops.settings import Settings
+
+IN_PROCESS = ("-p", "no:xdist")
 
 SAVE = "--llmops-save-baseline=production"
 COMPARE = "--llmops-baseline=production"
@@ -35,7 +38,8 @@ def test_items(llm_case):
 
 
 def saved(suite: Any, *arguments: str) -> None:
-    result = suite.run(SAVE, *arguments)
+    # In one process: how workers store is told elsewhere.
+    result = replace(suite, workers=IN_PROCESS).run(SAVE, *arguments)
     assert result.ret == 0, result.stdout.str()
     assert suite.calls
 
@@ -186,7 +190,8 @@ def test_new_rows_are_asked_and_not_paired(plain_suite: Any) -> None:
     assert "passed: 20 paired cases would show" in text
 
 
-def test_two_tests_that_ask_the_same_are_planned_to_ask_once(suite: Any) -> None:
+def test_two_tests_that_ask_the_same_are_planned_to_ask_once(plain_suite: Any) -> None:
+    suite = plain_suite
     (suite.root / "test_others.py").write_text((suite.root / "test_items.py").read_text())
     result = suite.run(PLAN)
     result.stdout.fnmatch_lines(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
+
+IN_PROCESS = ("-p", "no:xdist")
 
 SAVE = "--llmops-save-baseline=production"
 COMPARE = "--llmops-baseline=production"
@@ -13,7 +16,7 @@ REPEATED = "*the baseline is reused: 20 answers were there before it was stored,
 
 
 def test_saving_answers_that_were_there_marks_the_baseline_and_names_the_cure(suite: Any) -> None:
-    assert suite.run().ret == 0
+    assert replace(suite, workers=IN_PROCESS).run().ret == 0
     assert len(suite.calls) == 20
     result = suite.run(SAVE)
     assert result.ret == 0
@@ -27,7 +30,8 @@ def test_saving_answers_that_were_there_marks_the_baseline_and_names_the_cure(su
     result.stdout.fnmatch_lines([REPEATED, "*lucky baseline; --llmops-cache=refresh stores fresh ones"])
 
 
-def test_a_fresh_baseline_is_not_called_reused(suite: Any) -> None:
+def test_a_fresh_baseline_is_not_called_reused(plain_suite: Any) -> None:
+    suite = plain_suite
     result = suite.run(SAVE)
     assert result.ret == 0
     result.stdout.no_fnmatch_line("*is reused*")
@@ -35,7 +39,8 @@ def test_a_fresh_baseline_is_not_called_reused(suite: Any) -> None:
     suite.run(COMPARE).stdout.no_fnmatch_line("*is reused*")
 
 
-def test_asking_again_clears_the_mark(suite: Any) -> None:
+def test_asking_again_clears_the_mark(plain_suite: Any) -> None:
+    suite = plain_suite
     suite.run()
     suite.run(SAVE).stdout.fnmatch_lines([MARKED])
     suite.calls  # noqa: B018 - forgets them

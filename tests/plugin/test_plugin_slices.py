@@ -7,7 +7,10 @@ import os
 import random
 import re
 import sys
+from dataclasses import replace
 from typing import Any
+
+IN_PROCESS = ("-p", "no:xdist")
 
 SAVE = "--llmops-save-baseline=production"
 COMPARE = "--llmops-baseline=production"
@@ -44,7 +47,8 @@ def tagged(suite: Any, *, seed: int | None = None, more: str = "") -> None:
 
 
 def saved(suite: Any) -> None:
-    result = suite.run(SAVE)
+    # In one process: how workers store is told elsewhere.
+    result = replace(suite, workers=IN_PROCESS).run(SAVE)
     assert result.ret == 0, result.stdout.str()
 
 
@@ -146,7 +150,8 @@ def test_an_unchanged_prompt_is_unchanged_in_its_slices(plain_suite: Any) -> Non
     )
 
 
-def test_a_tag_that_no_case_has_is_told_with_the_closest(suite: Any) -> None:
+def test_a_tag_that_no_case_has_is_told_with_the_closest(plain_suite: Any) -> None:
+    suite = plain_suite
     tagged(suite)
     saved(suite)
     suite.prompt(say="Reply.")
@@ -171,7 +176,7 @@ def test_without_a_baseline_slices_are_no_matter(plain_suite: Any) -> None:
 def test_the_same_data_give_the_same_report_whoever_runs_them_in_whatever_order(
     make_suite: Any, monkeypatch: Any
 ) -> None:
-    suite = make_suite(("-p", "no:xdist"))
+    suite = make_suite(IN_PROCESS)
     suite.body(SCORED)
     tagged(suite)
     suite.prompt(wrong=range(3))
@@ -179,7 +184,7 @@ def test_the_same_data_give_the_same_report_whoever_runs_them_in_whatever_order(
     suite.prompt(wrong=range(26, 36))
     arguments = [COMPARE, "--llmops-slice=easy", "--llmops-gate=passed@hard", "--llmops-cache=refresh"]
     reports = {}
-    for seed, workers in enumerate([("-p", "no:xdist"), ("-n0",), ("-n2",)]):
+    for seed, workers in enumerate([IN_PROCESS, ("-n0",), ("-n2",)]):
         tagged(suite, seed=seed)
         suite.workers = workers
         result = suite.run(*arguments)
