@@ -93,13 +93,12 @@ def _corrected(together: Sequence[Weighed], *, among: int) -> dict[int, float]:
 
 
 def _weighing(match: Match, rules: Rules) -> _Weighing:
-    stop = match.stop
-    candidate = match.candidate
-    if stop is not None:
+    candidate, not_run = match.candidate, frozenset[str]()
+    if match.stop is not None:
         # Answers that were under way when the test ended count on no side, or the stop would be biased.
-        results = tuple(result for result in candidate.results if result.case_id in stop.cases)
+        not_run = match.stop.planned - match.stop.cases
+        results = tuple(result for result in candidate.results if result.case_id not in not_run)
         candidate = replace(candidate, results=results)
-    not_run = stop.planned - stop.cases if stop else ()
     cases, pairing = pair(match.baseline, candidate, not_run=not_run)
     metrics = [_weighed(match, cases, metric, rules) for metric in _metrics(match)]
     tagged = {tag: [case for case in cases if tag in case.candidate[0].tags] for tag in _tags(rules)}

@@ -85,7 +85,7 @@ def paired_case(case_id: str, baseline: _Results, candidate: _Results) -> Paired
 def too_few_paired(pairing: Pairing) -> bool:
     """Tell whether so many cases are unpaired that no good verdict is possible."""
     lost = len(pairing.changed) + len(pairing.missing)
-    return lost > MAX_UNPAIRED * (lost + len(pairing.paired))
+    return lost > MAX_UNPAIRED * (lost + len(pairing.paired) + len(pairing.not_run))
 
 
 def score_of(result: CaseResult, metric: Metric) -> float | None:

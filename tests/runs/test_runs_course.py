@@ -459,3 +459,33 @@ def test_the_running_order_is_no_order_of_names() -> None:
     for each in places:
         ahead = sum(first < second for first, second in pairwise(each))
         assert 430 < ahead < 570
+
+
+def stopped_after(count: int, cases: int) -> Stop:
+    ids = [f"case-{number:03}" for number in range(cases)]
+    return Stop(kind="unharmed", cases=frozenset(ids[:count]), planned=frozenset(ids), level=0.0046)
+
+
+def test_cases_beside_the_course_keep_their_place_in_the_pairing() -> None:
+    before = answers([1.0] * 45, "old")
+    after = answers([1.0] * 44, "new")
+    # Rows 40 to 43 were edited, row 44 was removed, and two rows are new: none of them is on the course.
+    after[40:] = [replace(each, row_digest="edited") for each in after[40:]]
+    after += [result(number, {"passed": 1.0}, asked="new") for number in (90, 91)]
+    (test,) = compared(run(before, PASSED), run(after, PASSED), stop=stopped_after(20, 40)).tests
+    assert test.pairing.paired == tuple(f"case-{number:03}" for number in range(20))
+    assert test.pairing.changed == tuple(f"case-{number:03}" for number in range(40, 44))
+    assert test.pairing.new == ("case-090", "case-091")
+    assert test.pairing.missing == {"case-044": "not in this run"}
+    assert test.pairing.not_run == tuple(f"case-{number:03}" for number in range(20, 40))
+
+
+def test_unpaired_cases_are_counted_against_all_cases_of_the_baseline() -> None:
+    before, after = answers([1.0] * 1000, "old"), answers([1.0] * 940, "new")
+    runs = run(before, PASSED), run(after, PASSED)
+    stop = stopped_after(470, 940)
+    (test,) = compared(*runs, stop=stop).tests
+    # 60 of 1,000 are missing; of those that ran they would be more than a tenth.
+    assert test.metrics[0].verdict is Verdict.NO_REGRESSION
+    (test,) = compared(run(answers([1.0] * 1050, "old"), PASSED), runs[1], stop=stop).tests
+    assert test.metrics[0].verdict is Verdict.INCONCLUSIVE
