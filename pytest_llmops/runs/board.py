@@ -34,7 +34,9 @@ class Board:
         now = time.time()
         if not self._seen:
             self._database.change("DELETE FROM results WHERE created < ?", now - DAY)
-        note = canonical([_slim(each).to_json() for each in (result, *beside)])
+        text = canonical([_slim(each).to_json() for each in (result, *beside)])
+        # Ids and reasons may hold lone surrogates, which SQLite takes in bytes only.
+        note = text.encode("utf-8", "surrogatepass")
         self._database.change(
             "INSERT INTO results VALUES (?, ?, ?, ?)", self._session, result.test_key, note, now
         )
@@ -61,9 +63,10 @@ def _slim(result: CaseResult) -> CaseResult:
     return replace(result, inputs={}, expected=None, output=None, detail="")
 
 
-def _read(note: str) -> tuple[CaseResult, list[CaseResult]] | None:
+def _read(note: bytes) -> tuple[CaseResult, list[CaseResult]] | None:
     try:
-        result, *beside = map(CaseResult.from_json, cast("list[dict[str, Any]]", parse_json(note)))
+        values = parse_json(note.decode("utf-8", "surrogatepass"))
+        result, *beside = map(CaseResult.from_json, cast("list[dict[str, Any]]", values))
     except (ValueError, TypeError, AttributeError):
         # Without a damaged row a test may run longer than it must, which is better than not at all.
         return None

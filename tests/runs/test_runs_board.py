@@ -78,6 +78,15 @@ def test_what_decides_comes_back_and_texts_do_not(opening: Opening) -> None:
     assert others == [replace(beside, inputs={}, output=None)]
 
 
+def test_any_text_comes_back(opening: Opening) -> None:
+    text = "\ud800 \udfff \x00 \u2028 größe"
+    scores = {"passed": Score(value=1.0, reason=text)}
+    told = replace(posted(1), case_id=text, cluster=text, tags=(text,), scores=scores)
+    opening().post(told)
+    ((found, _),) = opening().new(KEY)
+    assert found == replace(told, inputs={}, output=None)
+
+
 def test_tests_are_kept_apart(opening: Opening) -> None:
     board = opening()
     board.post(posted(1))
@@ -165,14 +174,15 @@ def test_a_file_that_is_damaged_on_the_way_stops_nothing(opening: Opening, path:
 
 
 @pytest.mark.parametrize("note", ["", "{", "[]", "{}", "[1]", '[{"test_key": 1}]', "\udcff", "[null]"])
-def test_a_damaged_row_is_passed_over(opening: Opening, path: Path, note: str) -> None:
+@pytest.mark.parametrize("kind", ["TEXT", "BLOB"])
+def test_a_damaged_row_is_passed_over(opening: Opening, path: Path, note: str, kind: str) -> None:
     board = opening()
     for number in (1, 2, 3):
         board.post(posted(number))
     connection = sqlite3.connect(path)
     with connection:
         connection.execute(
-            "UPDATE results SET note = CAST(? AS TEXT) WHERE rowid = 2",
+            f"UPDATE results SET note = CAST(? AS {kind}) WHERE rowid = 2",
             (note.encode("utf-8", "surrogateescape"),),
         )
     connection.close()
