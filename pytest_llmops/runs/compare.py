@@ -112,7 +112,9 @@ def _weighing(match: Match, rules: Rules) -> _Weighing:
             for tag, members in tagged.items()
             if members
             for item in metrics
-            if item.comparison.verdict is not Verdict.NOT_COMPARABLE or item.evidence
+            if item.comparison.verdict is not Verdict.NOT_COMPARABLE
+            or item.evidence
+            or rules.gate.covers(item.comparison.metric, tag)
         ],
     )
 

@@ -166,6 +166,28 @@ def test_what_is_comparable_nowhere_has_no_slices() -> None:
     assert test.slices == ()
 
 
+def test_a_gated_slice_that_is_not_comparable_does_not_vanish() -> None:
+    before, after = answers([1.0] * 20, "old", tags=("easy",)), answers([1.0] * 20, "new", tags=("easy",))
+    newer = replace(PASSED, version="2")
+    gate = Gate(("grade", "passed@easy"))
+    comparison = compared(run(before, PASSED), run(after, newer), slices=("easy",), gate=gate)
+    (easy,) = comparison.tests[0].slices
+    assert (easy.label, easy.gated, easy.verdict) == ("passed@easy", True, Verdict.NOT_COMPARABLE)
+    assert "--llmops-rescore" in easy.reason
+    assert comparison.count(Verdict.NOT_COMPARABLE) == 1
+
+
+def test_a_bad_score_elsewhere_leaves_a_gated_slice_comparable() -> None:
+    before = answers([9.0] + [4.0] * 40, "old", GRADE)
+    after = answers([4.0] * 41, "new", GRADE)
+    tags = {number: ["easy"] for number in range(1, 41)}
+    runs = run(tagged(before, tags), GRADE), run(tagged(after, tags), GRADE)
+    (test,) = compared(*runs, gate=Gate(("grade", "grade@easy"))).tests
+    assert test.metrics[0].verdict is Verdict.NOT_COMPARABLE
+    assert (test.slices[0].gated, test.slices[0].cases) == (True, 40)
+    assert test.slices[0].verdict is not Verdict.NOT_COMPARABLE
+
+
 def test_many_unpaired_cases_allow_no_good_verdict_in_a_slice_either() -> None:
     tags = {n: ["easy"] for n in range(150)}
     before, after = tagged(answers([1.0] * 400, "old"), tags), tagged(answers([1.0] * 300, "new"), tags)
