@@ -155,4 +155,5 @@ def _course(test: EvalTest, items: Sequence[pytest.Item], gated: int) -> Course:
         margins=dict(settings.margin),
         alpha=settings.alpha / gated,
         strict=settings.strict,
+        every_miss_counts=test.every_miss_counts,
     )

@@ -132,6 +132,14 @@ class EvalTest:
             return self._only_saves
         return self._enough_units and bool(self.paired_with(case)) and self._comparable(metric)
 
+    @property
+    def every_miss_counts(self) -> bool:
+        """Tell whether a miss of some metric is red by itself, though its case is compared."""
+        paired = (case for case in self.selected_cases if "control" in self.arms or self.paired_with(case))
+        case = next(paired, None)
+        able = [metric for metric in self.spec.metrics.values() if metric.gated]
+        return case is not None and not all(self.excuses(case, metric) for metric in able)
+
     def header(self) -> Header:
         """Return the header of the run."""
         spec = self.spec

@@ -15,7 +15,7 @@ from pytest_llmops.runs.rows import Row, rows_of, unusable
 from pytest_llmops.runs.weighing import limit_of, margin_of, sample_of
 from pytest_llmops.scorers.score import Metric
 from pytest_llmops.stats.sequential import BREAKER_SHARE, LOOKS, e_value, nominal_levels, unharmed
-from pytest_llmops.stats.verdict import Evidence, Verdict, decide
+from pytest_llmops.stats.verdict import MIN_UNITS, Evidence, Verdict, decide
 from pytest_llmops.store.canonical import digest_text
 
 
@@ -39,6 +39,8 @@ class Course:
     """Risk of a false alarm of one metric: the session's, divided by its gated metrics."""
     strict: bool
     """A green stop needs more than an inconclusive verdict."""
+    every_miss_counts: bool = False
+    """A miss can be red by itself, whatever is compared, so no case is left out for lack of a drop."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the course as JSON values."""
@@ -129,9 +131,14 @@ class Watch:
     def _look(self, share: float, level: float) -> None:
         if self.done == len(self.course.units):
             self.stop = self._stopped("end", level)
+        elif self.done < MIN_UNITS:
+            # Too few for a verdict, so for an end too: a skipped look spends nothing.
+            return
         elif red := self._red(self.course.metrics, level):
             self.stop = self._stopped("regressed", level, red)
-        elif all(self._unharmed(metric, share, level) for metric in self.course.metrics):
+        elif not self.course.every_miss_counts and all(
+            self._unharmed(metric, share, level) for metric in self.course.metrics
+        ):
             self.stop = self._stopped("unharmed", level)
 
     def _breaks(self, metric: Metric, new: Sequence[PairedCase]) -> bool:

@@ -354,3 +354,43 @@ def test_lost_calls_do_not_stop_a_test(plain_suite: Any) -> None:
     result = suite.run(COMPARE, EARLY)
     assert result.ret == 1
     assert re.search(r"stopped early after \d+ of 40 cases, passed regressed", told(result))
+
+
+@pytest.mark.parametrize("cases", [3, 8])
+def test_no_test_ends_before_it_has_cases_enough_for_a_verdict(plain_suite: Any, cases: int) -> None:
+    suite = plain_suite
+    saved(suite, cases=cases)
+    suite.prompt(say="Reply.")
+    result = suite.run(COMPARE, EARLY)
+    ran = result.parseoutcomes()["passed"]
+    assert ran == (3 if cases == 3 else 6)
+    # Each case that ran is held to its threshold where nothing can be compared.
+    suite.prompt(wrong=range(cases))
+    assert suite.run(COMPARE, EARLY).ret == 1
+
+
+def test_a_case_that_must_not_miss_is_never_left_out_for_lack_of_a_drop(plain_suite: Any) -> None:
+    suite = plain_suite
+    marked = '@pytest.mark.llm_metric("regex", value="^yes", required=True)\ndef test_items'
+    suite.body((suite.root / "test_items.py").read_text().replace("def test_items", marked))
+    saved(suite)
+    suite.prompt(say="Reply.")
+    result = suite.run(COMPARE, EARLY)
+    result.assert_outcomes(passed=40)
+    suite.prompt(wrong=range(40))
+    result = suite.run(COMPARE, EARLY)
+    assert result.ret == 1
+    # A regression still ends the test.
+    assert result.parseoutcomes()["skipped"] == 28
+
+
+def test_a_body_that_cannot_be_compared_is_held_to_every_case(plain_suite: Any) -> None:
+    suite = plain_suite
+    marked = '@pytest.mark.llm_metric("regex", value="^[a-z]*$")\ndef test_items'
+    suite.body((suite.root / "test_items.py").read_text().replace("def test_items", marked))
+    saved(suite)
+    suite.body((suite.root / "test_items.py").read_text() + "    assert llm_case.text\n")
+    suite.prompt(wrong=[int(n) for n in range(40) if n % 10 == 0])
+    result = suite.run(COMPARE, EARLY)
+    assert result.ret == 1
+    result.assert_outcomes(passed=36, failed=4)
