@@ -8,21 +8,20 @@ from pytest_llmops.errors import closest
 from pytest_llmops.plugin.gather import GatheredTest
 from pytest_llmops.runs.compare import Match
 from pytest_llmops.runs.gate import SLICE, Gate
+from pytest_llmops.runs.record import Run
 from pytest_llmops.settings import Settings
 from pytest_llmops.store.canonical import SHORT
 
 
-def unmet(settings: Settings, matches: Sequence[Match]) -> Iterator[str]:
+def unmet(settings: Settings, tests: Sequence[GatheredTest], baselines: Sequence[Run]) -> Iterator[str]:
     """Yield a sentence for each metric and tag that the settings name and nothing has.
 
     It is no mistake: a session of a few tests shares its settings with all others.
     """
-    metrics = {name for match in matches for name in match.candidate.header.metrics}
+    runs = [test.run for test in tests]
+    metrics = {name for run in runs for name in run.header.metrics}
     # An early stop leaves cases out, so the stored ones are looked at too.
-    results = (
-        result for match in matches for run in (match.baseline, match.candidate) for result in run.results
-    )
-    tags = {tag for result in results for tag in result.tags}
+    tags = {tag for run in (*runs, *baselines) for result in run.results for tag in result.tags}
     for name in dict.fromkeys(name.partition(SLICE)[0] for name in settings.gate):
         if name not in metrics:
             yield f"--llmops-gate: no test of this session measures {name!r}. {closest(name, metrics)}"

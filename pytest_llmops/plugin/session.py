@@ -135,7 +135,7 @@ class Session:
         ]
         for (test, _), compared in zip(matched, self._comparison.tests, strict=True):
             self._findings += comparison_findings(test, compared, self._comparison, self._settings)
-        for text in unmet(self._settings, [match for _, match in matched]):
+        for text in unmet(self._settings, self._tests, [match.baseline for _, match in matched]):
             self._tell(text, "yellow")
 
     def _match(self, test: GatheredTest, name: str) -> Match | None:

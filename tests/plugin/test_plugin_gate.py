@@ -174,6 +174,15 @@ def test_one_mistyped_metric_among_right_ones_is_told(plain_suite: Any) -> None:
     result.stdout.fnmatch_lines(["--llmops-gate: no test of this session measures 'regx'. Known: passed."])
 
 
+def test_a_metric_of_a_test_that_is_new_is_measured(plain_suite: Any) -> None:
+    suite = plain_suite
+    saved(suite)
+    (suite.root / "test_others.py").write_text(TWO_METRICS)
+    result = suite.run(COMPARE, "--llmops-gate=passed", "--llmops-gate=regex")
+    result.stdout.fnmatch_lines(["new, so thresholds decide: production holds no run of test_others.py::*"])
+    result.stdout.no_fnmatch_line("--llmops-gate: *")
+
+
 def test_a_gated_slice_without_a_case_is_told(plain_suite: Any) -> None:
     suite = plain_suite
     tagged(suite, {"easy": range(10), "hard": range(10, 20)})
