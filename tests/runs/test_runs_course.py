@@ -74,6 +74,7 @@ def world(seed: int, *, live: bool = False) -> World:
         margins={"": rng.choice([0.05, 0.05, 0.2])},
         alpha=0.05 / rng.choice([1, 3]),
         strict=rng.random() < 0.3,
+        every_miss_counts=rng.random() < 0.2,
     )
     return World(course=course, before=sides[0], after=sides[1])
 
@@ -126,10 +127,13 @@ def ruled(made: World) -> Stop:
         level, place = levels[looks[done]], looks[done]
         if place == 3:
             return ended("end", level, done)
+        if done < 5:
+            continue
         red = [m.name for m in course.metrics if verdict(made, m, seen, level) is Verdict.REGRESSED]
         if red:
             return ended("regressed", level, done, red)
-        if all(calm(made, metric, seen, level, (2.0, 0.5, 0.3)[place]) for metric in course.metrics):
+        quiet = all(calm(made, metric, seen, level, (2.0, 0.5, 0.3)[place]) for metric in course.metrics)
+        if quiet and not course.every_miss_counts:
             return ended("unharmed", level, done)
     raise AssertionError("the last look ends every test")
 
