@@ -493,3 +493,17 @@ def test_unpaired_cases_are_counted_against_all_cases_of_the_baseline() -> None:
     assert test.metrics[0].verdict is Verdict.NO_REGRESSION
     (test,) = compared(run(answers([1.0] * 1050, "old"), PASSED), runs[1], stop=stop).tests
     assert test.metrics[0].verdict is Verdict.INCONCLUSIVE
+
+
+def test_where_every_miss_counts_no_case_is_left_out_for_lack_of_a_drop() -> None:
+    calm_ends = 0
+    for seed in range(25):
+        made = world(seed)
+        careful = replace(made, course=replace(made.course, every_miss_counts=True))
+        stop = watched(careful).stop
+        assert stop == ruled(careful)
+        assert stop.kind != "unharmed"
+        calm_ends += (
+            ruled(replace(made, course=replace(made.course, every_miss_counts=False))).kind == "unharmed"
+        )
+    assert calm_ends >= 3
