@@ -497,7 +497,7 @@ def test_unpaired_cases_are_counted_against_all_cases_of_the_baseline() -> None:
 
 def test_where_every_miss_counts_no_case_is_left_out_for_lack_of_a_drop() -> None:
     calm_ends = 0
-    for seed in range(25):
+    for seed in range(30):
         made = world(seed)
         careful = replace(made, course=replace(made.course, every_miss_counts=True))
         stop = watched(careful).stop
