@@ -87,16 +87,15 @@ def load_settings(root: Path | None, environ: Mapping[str, str], options: Mappin
         for name, value in _file_values(root).items():
             # A file speaks for all prompts, so a prompt's own model wins over it; an option is for this run.
             key = _FILE_KEYS.get(name, name)
-            values[key] = _read(
-                name if name in _READERS else key, value, f"{name} in the llmops settings of {root}"
-            )
+            reader = name if name in _READERS else key
+            _put(values, key, _read(reader, value, f"{name} in the llmops settings of {root}"))
     for name in _READERS:
         variable = f"LLMOPS_{name.upper()}"
         if environ.get(variable):
-            values[name] = _read(name, environ[variable], f"the environment variable {variable}")
+            _put(values, name, _read(name, environ[variable], f"the environment variable {variable}"))
     for name, value in options.items():
         if value not in (None, False, []):
-            values[name] = _read(name, value, f"--llmops-{name.replace('_', '-')}")
+            _put(values, name, _read(name, value, f"--llmops-{name.replace('_', '-')}"))
     settings = replace(Settings(), **values)
     _check_together(settings)
     return settings
@@ -178,6 +177,11 @@ def _toml(path: Path) -> dict[str, Any]:
         raise MisuseError(f"{path} cannot be read as TOML: {error}") from None
 
 
+def _put(values: dict[str, Any], name: str, value: object) -> None:
+    """Let a value win over an earlier one; of margins, metric by metric."""
+    values[name] = {**values.get(name, {}), **value} if isinstance(value, Mapping) else value
+
+
 def _read(name: str, value: object, where: str) -> object:
     try:
         return _READERS[name](value)
@@ -195,7 +199,7 @@ def _texts(value: object) -> tuple[str, ...]:
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return tuple(value)
+        return tuple(part for item in value for part in _texts(item))
     raise ValueError("is not a list of names")
 
 

@@ -110,3 +110,15 @@ def test_secrets_are_long_values_of_variables_named_so() -> None:
         "db_password": "hunter2222",
     }
     assert known_secrets(environment) == {"OPENAI_API_KEY": "sk-12345678", "db_password": "hunter2222"}
+
+
+def test_margins_of_all_places_are_joined_metric_by_metric(tmp_path):
+    (tmp_path / "llmops.toml").write_text("margin = 0.1\n[margins]\npassed = 0.02\ntone = 0.2\n")
+
+    found = load_settings(tmp_path, {"LLMOPS_MARGIN": "tone=0.3"}, {"margin": ["passed=0.04"]})
+
+    assert found.margin == {"": 0.1, "passed": 0.04, "tone": 0.3}
+
+
+def test_names_in_one_option_are_parted_by_commas():
+    assert load_settings(None, {}, {"gate": ["passed,tone", "exact"]}).gate == ("passed", "tone", "exact")

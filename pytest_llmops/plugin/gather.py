@@ -57,7 +57,11 @@ class GatheredTest:
         if arm is None or self.header is None:
             return None
         header = replace(
-            self.header, prompt_name=arm.prompt.name, prompt_digest=arm.prompt.digest, model=arm.model
+            self.header,
+            prompt_name=arm.prompt.name,
+            prompt_digest=arm.prompt.digest,
+            model=arm.model,
+            reused=sum(result.reused for result in arm.results.values()),
         )
         return Run(header=header, results=tuple(arm.results[key] for key in sorted(arm.results)))
 

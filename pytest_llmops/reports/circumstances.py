@@ -10,16 +10,18 @@ from pytest_llmops.runs.comparison import Stop, TestComparison
 from pytest_llmops.runs.drift import Drift, DriftedMetric
 
 
-def circumstance_lines(test: TestComparison, page: Page) -> Iterator[Line]:
-    """Give a line where the test stopped early, and one where its baseline is reused."""
+def circumstance_lines(test: TestComparison, page: Page, *, live: bool) -> Iterator[Line]:
+    """Give a line where the test stopped early, and one where its baseline is reused.
+
+    Args:
+        test: one test of the comparison.
+        page: what is written on.
+        live: the baseline's side was answered in the same session.
+    """
     if test.stop is not None and test.stop.kind != "end":
         yield from page.paragraph(_stopped(test.stop, page), "yellow", indent=2)
     if test.reused:
-        text = (
-            f"the baseline is reused: {counted(test.reused, 'answer')} were there before it was stored, "
-            "and chosen answers make a lucky baseline; --llmops-cache=refresh stores fresh ones"
-        )
-        yield from page.paragraph(text, "yellow", indent=2)
+        yield from page.paragraph(_reused(test.reused, live=live), "yellow", indent=2)
 
 
 def stop_text(stop: Stop) -> str:
@@ -53,9 +55,23 @@ def drift_lines(drift: Drift, page: Page) -> Iterator[Line]:
 
 
 def _stopped(stop: Stop, page: Page) -> str:
+    # Of them a few may have been under way in another process: they count as little as those that never ran.
     rest = counted(len(stop.planned - stop.cases), "other")
     return page.short(
-        f"stopped early {stop_text(stop)}; {rest} not run; p had to be {stop.level:.2g} or less"
+        f"stopped early {stop_text(stop)}; {rest} not counted; p had to be {stop.level:.2g} or less"
+    )
+
+
+def _reused(answers: int, *, live: bool) -> str:
+    if live:
+        return (
+            f"not live, from an earlier session: {counted(answers, 'answer')} of the control; "
+            "--llmops-cache=refresh asks both sides today"
+        )
+    return (
+        f"the baseline is reused: {counted(answers, 'answer')} {'was' if answers == 1 else 'were'} there "
+        "before it was stored, "
+        "and chosen answers make a lucky baseline; --llmops-cache=refresh stores fresh ones"
     )
 
 

@@ -90,7 +90,7 @@ def _details(test: TestComparison, comparison: Comparison, page: Page, *, verbos
     regressed = [
         compared for compared in everything if compared.verdict is Verdict.REGRESSED and compared.gated
     ]
-    yield from circumstance_lines(test, page)
+    yield from circumstance_lines(test, page, live=comparison.live)
     yield from cause_lines(test, page)
     if regressed and not test.causes:
         text = "no cause found: prompt, model, parameters, rows and metrics are the baseline's"
@@ -102,7 +102,10 @@ def _details(test: TestComparison, comparison: Comparison, page: Page, *, verbos
     yield from notes
     if regressed:
         yield from _prompts(test, page)
-    for compared in test.metrics if verbose else regressed:
+    known = {compared.metric.name for compared in regressed if not compared.tag}
+    # The cases of a slice are among those of the whole metric.
+    shown = [compared for compared in regressed if not compared.tag or compared.metric.name not in known]
+    for compared in test.metrics if verbose else shown:
         yield from worst_lines(compared, page, every=verbose)
 
 

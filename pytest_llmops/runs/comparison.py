@@ -9,6 +9,7 @@ from typing import Literal
 from pytest_llmops.prompts.prompt import Prompt
 from pytest_llmops.runs.record import Header
 from pytest_llmops.scorers.score import Metric
+from pytest_llmops.settings import LIVE
 from pytest_llmops.stats.power import Need
 from pytest_llmops.stats.verdict import Verdict
 from pytest_llmops.store.canonical import JsonValue
@@ -132,7 +133,7 @@ class TestComparison:
     replayed: bool = False
     """All requests equal the baseline's, so its outputs stand."""
     reused: int = 0
-    """Answers of the stored run that were already there when it was saved."""
+    """Answers of the baseline's side that were already there before its session."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +145,11 @@ class Comparison:
     family: int
     """How many gated metrics and slices shared alpha."""
     tests: tuple[TestComparison, ...]
+
+    @property
+    def live(self) -> bool:
+        """Tell whether the baseline's side was answered in the same session."""
+        return self.baseline_name.startswith(LIVE)
 
     @property
     def stops(self) -> list[Stop]:

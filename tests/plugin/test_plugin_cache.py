@@ -80,6 +80,9 @@ def test_collecting_asks_nothing_and_writes_nothing(suite: Any) -> None:
 def test_an_unusable_answer_is_asked_for_again(suite: Any) -> None:
     suite.prompt(cut=[3])
     suite.run()
-    assert len(suite.calls) == 20
+    calls = suite.calls
+    # It is not kept, so two workers may both meet it.
+    assert len(set(calls)) == 20
+    assert len(calls) - calls.count("3") == 19
     suite.run()
-    assert suite.calls == ["3"]
+    assert set(suite.calls) == {"3"}

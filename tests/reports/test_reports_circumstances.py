@@ -54,8 +54,8 @@ def told(lines):
     return " ".join(line.text.strip() for line in lines)
 
 
-def of_test(test, width=200):
-    return list(circumstance_lines(test, Page(width=width)))
+def of_test(test, width=200, *, live=False):
+    return list(circumstance_lines(test, Page(width=width), live=live))
 
 
 @pytest.mark.parametrize(
@@ -71,12 +71,12 @@ def test_an_early_stop_says_when_and_why(triage, kind, metrics, why):
 
     assert line.style == "yellow"
     assert line.text == (
-        f"  stopped early after 20 of 80 cases, {why}; 60 others not run; p had to be 0.0046 or less"
+        f"  stopped early after 20 of 80 cases, {why}; 60 others not counted; p had to be 0.0046 or less"
     )
 
 
 def test_one_case_that_did_not_run_is_one(triage):
-    assert "; 1 other not run;" in told(of_test(replace(triage, stop=stop("breaker", ran=79))))
+    assert "; 1 other not counted;" in told(of_test(replace(triage, stop=stop("breaker", ran=79))))
 
 
 @pytest.mark.parametrize("end", [None, stop("end", ran=80)])
@@ -112,6 +112,15 @@ def test_a_reused_baseline_says_so_with_the_cure(triage):
         "lucky baseline; --llmops-cache=refresh stores fresh ones"
     )
     assert of_test(replace(triage, reused=0)) == []
+
+
+def test_a_control_from_the_cache_is_not_live(triage):
+    (line,) = of_test(replace(triage, reused=1), width=300, live=True)
+
+    assert line.text == (
+        "  not live, from an earlier session: 1 answer of the control; --llmops-cache=refresh asks both "
+        "sides today"
+    )
 
 
 def test_both_circumstances_stand_before_the_causes(comparison, tally):

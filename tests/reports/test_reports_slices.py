@@ -119,11 +119,21 @@ def test_the_family_is_told_with_its_slices(sliced, tally):
 
 
 def test_a_gated_slice_has_its_note_and_its_worst_cases(sliced, tally):
-    shown = texts(lines_of(sliced, tally, 160))
+    test = sliced.tests[0]
+    whole = tuple(replace(compared, verdict=Verdict.NO_REGRESSION) for compared in test.metrics)
+    shown = texts(lines_of(replace(sliced, tests=(replace(test, metrics=whole),)), tally, 160))
 
     assert any(line.startswith("  passed@hard: down by 30.0 percentage points") for line in shown)
     assert any(line.startswith("  worst cases of passed@hard (worse in 13 cases)") for line in shown)
     assert not any("@easy" in line for line in shown)
+
+
+def test_cases_of_a_slice_are_not_shown_again_below_those_of_the_whole(sliced, tally):
+    shown = texts(lines_of(sliced, tally, 160))
+
+    assert [line for line in shown if line.startswith("  worst cases")] == [
+        "  worst cases of passed (worse in 13 cases)"
+    ]
 
 
 def test_without_slices_there_is_no_table(triage, tally):
