@@ -58,7 +58,8 @@ def _stopped(stop: Stop, page: Page) -> str:
     # Of them a few may have been under way in another process: they count as little as those that never ran.
     rest = counted(len(stop.planned - stop.cases), "other")
     return page.short(
-        f"stopped early {stop_text(stop)}; {rest} not counted; p had to be {stop.level:.2g} or less"
+        f"stopped early {stop_text(stop)}; {rest} not run, or too late to count; "
+        f"p had to be {stop.level:.2g} or less"
     )
 
 

@@ -71,12 +71,15 @@ def test_an_early_stop_says_when_and_why(triage, kind, metrics, why):
 
     assert line.style == "yellow"
     assert line.text == (
-        f"  stopped early after 20 of 80 cases, {why}; 60 others not counted; p had to be 0.0046 or less"
+        f"  stopped early after 20 of 80 cases, {why}; 60 others not run, or too late to count; "
+        "p had to be 0.0046 or less"
     )
 
 
 def test_one_case_that_did_not_run_is_one(triage):
-    assert "; 1 other not counted;" in told(of_test(replace(triage, stop=stop("breaker", ran=79))))
+    assert "; 1 other not run, or too late to count;" in told(
+        of_test(replace(triage, stop=stop("breaker", ran=79)))
+    )
 
 
 @pytest.mark.parametrize("end", [None, stop("end", ran=80)])
