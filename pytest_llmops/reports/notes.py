@@ -71,10 +71,14 @@ def settled_text(need: Need, drop: str) -> str:
     if repeats is None:
         return f"{text}; no number of repeats is enough"
     cheaper = "repeats are" if need.cheaper is repeats else "cases are"
-    return (
-        f"{text} or --llmops-repeat={max(repeats.baseline_repeats, repeats.candidate_repeats)} "
-        f"({_price(repeats)}); {cheaper} cheaper"
-    )
+    return f"{text} or {_repeated(repeats)} ({_price(repeats)}); {cheaper} cheaper"
+
+
+def _repeated(way: Way) -> str:
+    option = f"--llmops-repeat={way.candidate_repeats}"
+    if not way.baseline_calls or way.baseline_repeats == way.candidate_repeats:
+        return option
+    return f"{option} with {counted(way.baseline_repeats, 'stored answer')} a case"
 
 
 def _price(way: Way) -> str:

@@ -92,7 +92,15 @@ def test_repeats_are_named_where_they_are_cheaper():
 
     text = said(replace(PASSED, need=replace(NEED_411, more_repeats=paid)))[0][0]
 
-    assert "or --llmops-repeat=5 (188 calls a run); repeats are cheaper." in text
+    assert "or --llmops-repeat=2 (188 calls a run); repeats are cheaper." in text
+
+
+def test_a_baseline_that_needs_fewer_repeats_than_the_run_says_how_many():
+    fewer = replace(NEED_411.more_repeats, baseline_repeats=2, candidate_repeats=3, baseline_calls=188)
+
+    text = said(replace(PASSED, need=replace(NEED_411, more_repeats=fewer)))[0][0]
+
+    assert "or --llmops-repeat=3 with 2 stored answers a case (282 calls a run and 188 once" in text
 
 
 def test_where_no_number_of_repeats_is_enough_it_says_so():
