@@ -88,10 +88,11 @@ def match(before: Run, after: Run, **more: Any) -> Match:
     )
 
 
-def compared(before: Run, after: Run, *, stop: Any = None, **rules: Any) -> Comparison:
-    return compare(
-        "production", [match(before, after, stop=stop)], Rules(**{"margins": {}, "alpha": 0.05, **rules})
-    )
+def compared(
+    before: Run, after: Run, *, stop: Any = None, new: Prompt | None = None, **rules: Any
+) -> Comparison:
+    matched = match(before, after, stop=stop, candidate_prompt=new or prompt())
+    return compare("production", [matched], Rules(**{"margins": {}, "alpha": 0.05, **rules}))
 
 
 def only(comparison: Comparison) -> MetricComparison:

@@ -4,84 +4,21 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from runs_built import GRADE, PASSED, SECONDS, answers, compared, only, prompt, result, run
 
-from pytest_llmops.prompts.prompt import Prompt
-from pytest_llmops.runs.compare import Match, Rules, compare
-from pytest_llmops.runs.comparison import Comparison, MetricComparison
-from pytest_llmops.runs.record import CaseResult, Header, Run
+from pytest_llmops.runs.comparison import MetricComparison
 from pytest_llmops.scorers.score import Metric, Score
 from pytest_llmops.stats.verdict import Verdict
 
-PASSED = Metric(name="passed", version="1")
-GRADE = Metric(name="grade", version="1", kind="score", range=(1.0, 5.0), threshold=3.0)
-SECONDS = Metric(name="seconds", version="1", kind="ratio", range=None, higher_is_better=False, volatile=True)
-
-
-def prompt(text: str = "Say {{ n }}", **more: Any) -> Prompt:
-    return Prompt(name="ask", messages=({"role": "user", "content": text},), **more)
-
-
-def result(
-    number: int, scores: Mapping[str, float | None], *, asked: str = "", repeat: int = 1, **more: Any
-) -> CaseResult:
-    return CaseResult(
-        **{
-            "test_key": "test_x.py::test_x",
-            "case_id": f"case-{number:03}",
-            "row_digest": f"row-{number}",
-            "inputs": {"n": number},
-            "repeat": repeat,
-            "requests": (f"{asked} {number} {repeat}",),
-            "output": f"{asked} {scores}",
-            "scores": {name: Score(value=value) for name, value in scores.items()},
-            "nodeid": f"test_x.py::test_x[case-{number:03}]",
-            **more,
-        }
-    )
-
-
-def run(results: Sequence[CaseResult], *metrics: Metric, **more: Any) -> Run:
-    header = Header(
-        **{
-            "test_key": "test_x.py::test_x",
-            "prompt_name": "ask",
-            "prompt_digest": prompt().digest,
-            "model": "local:m",
-            "golden_name": "x.jsonl",
-            "golden_digest": "golden",
-            "metrics": {metric.name: metric for metric in metrics},
-            **more,
-        }
-    )
-    return Run(header=header, results=tuple(results))
-
-
-def passes(flags: Sequence[float | None], asked: str, metric: Metric = PASSED) -> list[CaseResult]:
-    return [result(number, {metric.name: flag}, asked=asked) for number, flag in enumerate(flags)]
-
-
-def compared(before: Run, after: Run, **more: Any) -> Comparison:
-    match = Match(
-        baseline=before, candidate=after, baseline_prompt=prompt(), candidate_prompt=more.pop("new", prompt())
-    )
-    return compare("production", [match], Rules(**{"margins": {}, "alpha": 0.05, **more}))
-
-
-def only(comparison: Comparison) -> MetricComparison:
-    (test,) = comparison.tests
-    (metric,) = test.metrics
-    return metric
-
 
 def pass_fail(before: Sequence[float], after: Sequence[float]) -> MetricComparison:
-    return only(compared(run(passes(before, "old"), PASSED), run(passes(after, "new"), PASSED)))
+    return only(compared(run(answers(before, "old"), PASSED), run(answers(after, "new"), PASSED)))
 
 
 @pytest.mark.parametrize(
@@ -102,7 +39,7 @@ def test_the_verdict_follows_interval_margin_and_p(
 
 
 def test_equal_requests_with_equal_scores_are_unchanged_and_not_tested() -> None:
-    same = run(passes([1, 0] * 20, "same"), PASSED)
+    same = run(answers([1, 0] * 20, "same"), PASSED)
     comparison = compared(same, same)
     assert only(comparison).verdict is Verdict.UNCHANGED
     assert only(comparison).p is None
@@ -111,7 +48,7 @@ def test_equal_requests_with_equal_scores_are_unchanged_and_not_tested() -> None
 
 
 def test_equal_answers_with_another_score_are_not_comparable() -> None:
-    before = passes([1] * 20, "same")
+    before = answers([1] * 20, "same")
     after = [replace(before[0], scores={"passed": Score(value=0.0)}), *before[1:]]
     metric = only(compared(run(before, PASSED), run(after, PASSED)))
     assert metric.verdict is Verdict.NOT_COMPARABLE
@@ -120,7 +57,7 @@ def test_equal_answers_with_another_score_are_not_comparable() -> None:
 
 
 def test_another_answer_to_the_same_request_is_compared() -> None:
-    before = passes([1] * 40, "same")
+    before = answers([1] * 40, "same")
     after = [replace(each, output="no", scores={"passed": Score(value=0.0)}) for each in before[:20]]
     assert (
         only(compared(run(before, PASSED), run([*after, *before[20:]], PASSED))).verdict is Verdict.REGRESSED
@@ -129,7 +66,7 @@ def test_another_answer_to_the_same_request_is_compared() -> None:
 
 def test_another_metric_version_is_not_comparable_until_stored_outputs_have_new_scores() -> None:
     newer = replace(PASSED, version="2")
-    before, after = passes([1] * 40, "old"), passes([1] * 40, "new")
+    before, after = answers([1] * 40, "old"), answers([1] * 40, "new")
     metric = only(compared(run(before, PASSED), run(after, newer)))
     assert metric.verdict is Verdict.NOT_COMPARABLE
     again = [
@@ -144,14 +81,14 @@ def test_another_metric_version_is_not_comparable_until_stored_outputs_have_new_
 
 
 def test_a_metric_that_is_gone_is_named() -> None:
-    comparison = compared(run(passes([1] * 20, "old"), PASSED, GRADE), run(passes([1] * 20, "new"), PASSED))
+    comparison = compared(run(answers([1] * 20, "old"), PASSED, GRADE), run(answers([1] * 20, "new"), PASSED))
     gone = comparison.tests[0].metrics[1]
     assert (gone.metric.name, gone.verdict) == ("grade", Verdict.NOT_COMPARABLE)
     assert "no longer" in gone.reason
 
 
 def test_unpaired_cases_are_listed_with_their_reasons() -> None:
-    before, after = passes([1] * 30, "old"), passes([1] * 30, "new")
+    before, after = answers([1] * 30, "old"), answers([1] * 30, "new")
     after[3] = replace(after[3], row_digest="edited")
     after[4] = replace(after[4], status="unmeasured", detail="status 429", scores={})
     after[5] = replace(after[5], case_id="brand-new")
@@ -163,11 +100,11 @@ def test_unpaired_cases_are_listed_with_their_reasons() -> None:
 
 
 def test_too_many_unpaired_cases_allow_no_good_verdict() -> None:
-    before, after = passes([1] * 400, "old"), passes([1] * 359, "new")
+    before, after = answers([1] * 400, "old"), answers([1] * 359, "new")
     metric = only(compared(run(before, PASSED), run(after, PASSED)))
     assert metric.verdict is Verdict.INCONCLUSIVE
     assert "10 %" in metric.reason
-    metric = only(compared(run(before, PASSED), run(passes([0] * 300, "new"), PASSED)))
+    metric = only(compared(run(before, PASSED), run(answers([0] * 300, "new"), PASSED)))
     assert metric.verdict is Verdict.REGRESSED
 
 
@@ -251,7 +188,7 @@ def test_holm_covers_all_gated_metrics_of_the_session() -> None:
 
 
 def test_the_cause_is_named() -> None:
-    before, after = run(passes([1] * 20, "old"), PASSED), run(passes([1] * 20, "new"), PASSED)
+    before, after = run(answers([1] * 20, "old"), PASSED), run(answers([1] * 20, "new"), PASSED)
     new = prompt("Tell {{ n }}", parameters={"temperature": 0})
     changed = replace(
         after,
@@ -284,7 +221,7 @@ FLAGS = st.lists(st.tuples(st.sampled_from([0.0, 1.0]), st.sampled_from([0.0, 1.
 def test_neither_order_nor_names_of_cases_matter(
     flags: list[tuple[float, float]], shuffler: random.Random
 ) -> None:
-    before, after = (passes([pair[side] for pair in flags], str(side)) for side in (0, 1))
+    before, after = (answers([pair[side] for pair in flags], str(side)) for side in (0, 1))
     plain = only(compared(run(before, PASSED), run(after, PASSED)))
     ranks = list(range(len(flags)))
     shuffler.shuffle(ranks)
@@ -316,13 +253,13 @@ def test_an_unpaired_case_changes_no_number(flags: list[tuple[float, float]]) ->
     before, after = [pair[0] for pair in flags], [pair[1] for pair in flags]
     plain = pass_fail(before, after)
     extra = result(999, {"passed": 0.0}, asked="new")
-    more = only(compared(run(passes(before, "old"), PASSED), run([*passes(after, "new"), extra], PASSED)))
+    more = only(compared(run(answers(before, "old"), PASSED), run([*answers(after, "new"), extra], PASSED)))
     assert more == plain
 
 
 def test_an_unknown_score_never_enters_the_numbers() -> None:
-    after = passes([0.0] * 3 + [None] + [1.0] * 26, "new")
-    metric = only(compared(run(passes([1.0] * 30, "old"), PASSED), run(after, PASSED)))
+    after = answers([0.0] * 3 + [None] + [1.0] * 26, "new")
+    metric = only(compared(run(answers([1.0] * 30, "old"), PASSED), run(after, PASSED)))
     assert metric.cases == 29
     assert metric.candidate == pytest.approx(26 / 29)
 
