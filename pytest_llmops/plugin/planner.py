@@ -92,7 +92,12 @@ def foresee(test: EvalTest, called: set[str]) -> Foresight:
         cost=cost,
         metrics=tuple(
             foresee_metrics(
-                baseline, paired, test.gated, repeats=spec.repeats, margins=spec.project.settings.margin
+                baseline,
+                paired,
+                test.gated,
+                repeats=spec.repeats,
+                margins=spec.project.settings.margin,
+                alpha=spec.project.settings.alpha,
             )
         )
         if baseline

@@ -59,6 +59,7 @@ def foresee_metrics(
     *,
     repeats: int,
     margins: Mapping[str, float],
+    alpha: float = 0.05,
 ) -> Iterator[MetricForesight]:
     """Yield what the comparison of each metric could see.
 
@@ -68,6 +69,7 @@ def foresee_metrics(
         metrics: the gated metrics that can be compared.
         repeats: answers a case of the run to come.
         margins: shares of a metric's range by metric name; the one under "" is for all others.
+        alpha: risk of a false alarm, one-sided.
     """
     grouped: dict[str, list[CaseResult]] = {}
     for result in baseline.results:
@@ -77,7 +79,7 @@ def foresee_metrics(
         scores = [found for results in grouped.values() if (found := scores_of(results, metric))]
         usable = not any(metric.refusal(value) for values in scores for value in values)
         if scores and usable and metric.range is not None:
-            yield _foreseen(metric, scores, repeats, margin_of(metric, margins))
+            yield _foreseen(metric, scores, repeats, margin_of(metric, margins), alpha)
 
 
 def spent_before(baseline: Run, calls: int) -> tuple[tuple[int, int] | None, float | None]:
@@ -94,7 +96,7 @@ def spent_before(baseline: Run, calls: int) -> tuple[tuple[int, int] | None, flo
 
 
 def _foreseen(
-    metric: Metric, scores: Sequence[Sequence[float]], repeats: int, margin: float
+    metric: Metric, scores: Sequence[Sequence[float]], repeats: int, margin: float, alpha: float
 ) -> MetricForesight:
     from pytest_llmops.stats.planning import foreseen, planned
     from pytest_llmops.stats.power import needed
@@ -108,13 +110,14 @@ def _foreseen(
         metric=metric,
         cases=len(scores),
         margin=margin,
-        smallest_seen=foreseen(turned, candidate_repeats=repeats, worst=worst, span=span),
+        smallest_seen=foreseen(turned, candidate_repeats=repeats, worst=worst, span=span, alpha=alpha),
         need=needed(
             noise,
             margin=limit_of(metric, margin),
             cases=len(scores),
             baseline_repeats=repeats_of(turned),
             candidate_repeats=repeats,
+            alpha=alpha,
         ),
         assumed=noise.assumed,
     )

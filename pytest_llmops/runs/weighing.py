@@ -130,6 +130,7 @@ def need_of(item: Weighed) -> Need | None:
         cases=evidence.cases,
         baseline_repeats=repeats_of(sample.baseline),
         candidate_repeats=repeats_of(sample.candidate),
+        alpha=evidence.alpha,
     )
 
 

@@ -44,6 +44,7 @@ def foreseen(
     candidate_repeats: int,
     worst: float | None = None,
     span: float = 1.0,
+    alpha: float = 0.05,
 ) -> float:
     """Return the smallest drop that a comparison still to be run sees 4 times in 5, in score units.
 
@@ -55,6 +56,7 @@ def foreseen(
         candidate_repeats: answers a case that the candidate will give.
         worst: the score of a lost answer, such as 0 on [0, 1].
         span: width of the metric's range, which stands in where no answer differs from another.
+        alpha: risk of a false alarm, one-sided.
 
     Raises:
         ValueError: there is no case, or the message names the index of the case that cannot be used.
@@ -63,7 +65,13 @@ def foreseen(
     shared = 1 / share_left(baseline)
 
     def seen(noise: Noise) -> float:
-        return mde80(noise, cases=len(baseline), baseline_repeats=shared, candidate_repeats=candidate_repeats)
+        return mde80(
+            noise,
+            cases=len(baseline),
+            baseline_repeats=shared,
+            candidate_repeats=candidate_repeats,
+            alpha=alpha,
+        )
 
     low, high = 0.0, stored.height
     if not high:

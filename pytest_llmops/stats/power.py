@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from pytest_llmops.stats.noise import Noise
-from pytest_llmops.stats.verdict import MIN_UNITS, POWER_FACTOR
+from pytest_llmops.stats.verdict import MIN_UNITS, power_factor
 from pytest_llmops.stats.weigh import RESOLUTION
 
 MOST_REPEATS = 100
@@ -61,7 +61,9 @@ class Need:
         return self.more_cases
 
 
-def mde80(noise: Noise, *, cases: int, baseline_repeats: float, candidate_repeats: float) -> float:
+def mde80(
+    noise: Noise, *, cases: int, baseline_repeats: float, candidate_repeats: float, alpha: float = 0.05
+) -> float:
     """Return the smallest drop seen 4 times in 5, in score units; without a case none is.
 
     Args:
@@ -69,13 +71,22 @@ def mde80(noise: Noise, *, cases: int, baseline_repeats: float, candidate_repeat
         cases: paired cases.
         baseline_repeats: answers a case; their harmonic mean where cases differ.
         candidate_repeats: the same of the candidate.
+        alpha: risk of a false alarm, one-sided.
     """
     if not cases:
         return math.inf
-    return POWER_FACTOR * noise.sd(baseline_repeats, candidate_repeats) / math.sqrt(cases)
+    return power_factor(alpha) * noise.sd(baseline_repeats, candidate_repeats) / math.sqrt(cases)
 
 
-def needed(noise: Noise, *, margin: float, cases: int, baseline_repeats: int, candidate_repeats: int) -> Need:
+def needed(
+    noise: Noise,
+    *,
+    margin: float,
+    cases: int,
+    baseline_repeats: int,
+    candidate_repeats: int,
+    alpha: float = 0.05,
+) -> Need:
     """Return what would see a drop of `margin` 4 times in 5: more cases, or more repeats of today's.
 
     More repeats are asked of both sides; a side that has them already keeps what it has, so a baseline that
@@ -87,8 +98,9 @@ def needed(noise: Noise, *, margin: float, cases: int, baseline_repeats: int, ca
         cases: today's paired cases.
         baseline_repeats: today's answers a case.
         candidate_repeats: the same of the candidate.
+        alpha: risk of a false alarm, one-sided.
     """
-    enough = (POWER_FACTOR * noise.sd(baseline_repeats, candidate_repeats) / margin) ** 2
+    enough = (power_factor(alpha) * noise.sd(baseline_repeats, candidate_repeats) / margin) ** 2
     # Rounded first, lest a rounding error adds a case.
     grown = max(MIN_UNITS, math.ceil(round(enough, 9)))
     more_cases = Way(
@@ -97,15 +109,15 @@ def needed(noise: Noise, *, margin: float, cases: int, baseline_repeats: int, ca
         candidate_repeats=candidate_repeats,
         baseline_calls=grown * baseline_repeats if grown > cases else 0,
     )
-    return Need(more_cases=more_cases, more_repeats=_repeated(noise, margin, more_cases, cases))
+    return Need(more_cases=more_cases, more_repeats=_repeated(noise, margin, more_cases, cases, alpha))
 
 
-def _repeated(noise: Noise, margin: float, today: Way, cases: int) -> Way | None:
+def _repeated(noise: Noise, margin: float, today: Way, cases: int, alpha: float) -> Way | None:
     if cases < MIN_UNITS:
         return None
     for repeats in range(1, MOST_REPEATS + 1):
         before, after = max(repeats, today.baseline_repeats), max(repeats, today.candidate_repeats)
-        found = mde80(noise, cases=cases, baseline_repeats=before, candidate_repeats=after)
+        found = mde80(noise, cases=cases, baseline_repeats=before, candidate_repeats=after, alpha=alpha)
         if found <= margin * (1 + RESOLUTION):
             once = cases * before if before > today.baseline_repeats else 0
             return Way(cases=cases, baseline_repeats=before, candidate_repeats=after, baseline_calls=once)

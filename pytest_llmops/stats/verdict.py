@@ -9,8 +9,8 @@ from enum import StrEnum
 MIN_UNITS = 5
 """With fewer paired units, one answer each, no result can reach 5 %: 2**-4 is .06."""
 
-POWER_FACTOR = 2.486
-"""Standard normal quantiles of .95 and .80 added: a one-sided 5 % test that sees 80 % of such drops."""
+POWER = 0.8
+"""The chance to see a drop that "can be seen" stands for."""
 
 
 class Verdict(StrEnum):
@@ -46,6 +46,8 @@ class Evidence:
     """How often chance alone gives a rise this large."""
     sd: float
     """Spread of the differences, in score units: over sqrt(cases) it is the standard error of `change`."""
+    alpha: float = 0.05
+    """The risk that was accepted at each end of the interval."""
 
     @property
     def mde80(self) -> float:
@@ -56,7 +58,22 @@ class Evidence:
         """
         if not self.cases:
             return math.inf
-        return POWER_FACTOR * self.sd / math.sqrt(self.cases) if self.sd else max(0.0, -self.low)
+        if not self.sd:
+            return max(0.0, -self.low)
+        return power_factor(self.alpha) * self.sd / math.sqrt(self.cases)
+
+
+def power_factor(alpha: float) -> float:
+    """Return how many standard errors a drop must have to be seen 4 times in 5: 2.486 where alpha is .05.
+
+    It is the sum of two quantiles of the standard normal distribution.
+
+    Args:
+        alpha: the risk of a false alarm that is accepted, one-sided.
+    """
+    from scipy.special import ndtri
+
+    return float(ndtri(1 - alpha) + ndtri(POWER))
 
 
 def decide(evidence: Evidence, *, p_family: float, margin: float, alpha: float) -> Verdict:

@@ -83,6 +83,7 @@ def weigh(sample: Sample, *, alpha: float = 0.05) -> Evidence:
         p_drop=tails.drop,
         p_rise=tails.rise,
         sd=_spread(totals - sizes * mean, cases),
+        alpha=alpha,
     )
 
 

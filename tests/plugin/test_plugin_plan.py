@@ -292,3 +292,11 @@ def test_a_session_without_eval_tests_has_nothing_to_plan(plain_suite: Any) -> N
     result = plain_suite.run(PLAN)
     assert result.ret == 0
     result.stdout.fnmatch_lines(["llmops plan: 0 tests, 0 calls for answers; nothing was called"])
+
+
+def test_a_stricter_session_could_see_less(plain_suite: Any) -> None:
+    suite = plain_suite
+    saved(suite)
+    usual, strict = (told(suite.run(PLAN, COMPARE, *more)) for more in ([], ["--llmops-alpha=0.01"]))
+    smallest = [float(text.partition("would show a drop of ")[2].split()[0]) for text in (usual, strict)]
+    assert smallest[0] < smallest[1]

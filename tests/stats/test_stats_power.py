@@ -7,13 +7,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm
 
 from pytest_llmops.stats.noise import Noise, components
 from pytest_llmops.stats.paired import unconditional_p
 from pytest_llmops.stats.planning import foreseen, planned
 from pytest_llmops.stats.power import MOST_REPEATS, mde80, needed
-from pytest_llmops.stats.verdict import MIN_UNITS, POWER_FACTOR
+from pytest_llmops.stats.verdict import MIN_UNITS, power_factor
 from pytest_llmops.stats.weigh import Sample, weigh
+
+FACTOR = power_factor(0.05)
 
 sizes = st.floats(0, 1).map(lambda size: round(size, 3))
 noises = st.builds(Noise, effect=sizes, baseline=sizes, candidate=sizes, assumed=st.just(False))
@@ -100,7 +103,7 @@ def test_equal_answers_to_each_case_leave_only_the_effect():
     close(found, Noise(effect=0.08, baseline=0.0, candidate=0.0, assumed=False))
     need = needed(found, margin=0.05, cases=50, baseline_repeats=3, candidate_repeats=3)
     assert need.repeats is None
-    assert need.cheaper.cases == need.cases == math.ceil(POWER_FACTOR**2 * 0.08 / 0.05**2)
+    assert need.cheaper.cases == need.cases == math.ceil(FACTOR**2 * 0.08 / 0.05**2)
 
 
 def test_a_baseline_answered_once_is_planned_for_at_its_worst():
@@ -164,11 +167,11 @@ def test_noise_of_the_baseline_alone_would_plan_for_too_few():
 
 def test_a_baseline_without_a_failure_foresees_the_noise_of_the_drop():
     # drop = 2.486 * sqrt(drop * (1 - drop) / 20)
-    square = POWER_FACTOR**2 / 20
+    square = FACTOR**2 / 20
     found = foreseen([[1.0]] * 20, candidate_repeats=1, worst=0.0)
     assert found == pytest.approx(square / (1 + square))
     # Without a worst score nothing is known but the range.
-    assert foreseen([[1.0]] * 20, candidate_repeats=1) == pytest.approx(POWER_FACTOR * math.sqrt(2) / 20)
+    assert foreseen([[1.0]] * 20, candidate_repeats=1) == pytest.approx(FACTOR * math.sqrt(2) / 20)
 
 
 @given(cases, st.integers(1, 3))
@@ -226,7 +229,7 @@ def test_a_baseline_answered_often_makes_repeats_cheaper():
 
 
 def test_at_the_same_price_more_cases_are_the_way():
-    variance_of_two = 4 * 10 * (0.1 / POWER_FACTOR) ** 2
+    variance_of_two = 4 * 10 * (0.1 / FACTOR) ** 2
     need = needed(
         noise(0, variance_of_two / 2, variance_of_two / 2),
         margin=0.1,
@@ -240,7 +243,7 @@ def test_at_the_same_price_more_cases_are_the_way():
 
 @pytest.mark.parametrize("size", range(MIN_UNITS, 60))
 def test_a_rounding_error_adds_no_case(size):
-    parts = noise(size * (0.1 / POWER_FACTOR) ** 2)
+    parts = noise(size * (0.1 / FACTOR) ** 2)
     need = needed(parts, margin=0.1, cases=size, baseline_repeats=1, candidate_repeats=1)
     assert (need.cases, need.repeats) == (size, 1)
 
@@ -290,7 +293,7 @@ def test_more_of_anything_never_hides_a_drop(parts, size, before, after):
     assert mde80(parts, cases=size + 1, baseline_repeats=before, candidate_repeats=after) <= seen
     assert mde80(parts, cases=size, baseline_repeats=before + 1, candidate_repeats=after) <= seen
     assert mde80(parts, cases=size, baseline_repeats=before, candidate_repeats=after + 1) <= seen
-    assert seen >= POWER_FACTOR * math.sqrt(parts.effect / size) * (1 - 1e-12)
+    assert seen >= FACTOR * math.sqrt(parts.effect / size) * (1 - 1e-12)
 
 
 @given(noises, st.floats(0.02, 0.5), st.integers(MIN_UNITS, 300), st.integers(1, 7), st.integers(1, 7))
@@ -388,3 +391,27 @@ def test_four_in_five_drops_as_large_as_the_smallest_seen_are_found():
         found += weigh(sample).p_drop <= 0.05
     # Three standard errors, and what a test of 40 cases lacks of the normal one.
     assert found / draws == pytest.approx(0.8, abs=0.06 + 0.02)
+
+
+@pytest.mark.parametrize("alpha", [0.2, 0.05, 0.01, 0.0025])
+def test_a_stricter_session_sees_less_by_the_normal_quantile(alpha):
+    """The oracle is the power of a z-test: 4 in 5 drops of that size lie beyond its bound."""
+    parts = Noise(effect=0.0, baseline=0.05, candidate=0.05, assumed=False)
+    smallest = mde80(parts, cases=100, baseline_repeats=1, candidate_repeats=1, alpha=alpha)
+    error = math.sqrt(0.1 / 100)
+
+    assert norm.sf(norm.isf(alpha) - smallest / error) == pytest.approx(0.8)
+
+
+def test_a_stricter_session_needs_more_cases_and_repeats():
+    parts = Noise(effect=0.01, baseline=0.05, candidate=0.05, assumed=False)
+    usual, strict = (
+        needed(parts, margin=0.05, cases=100, baseline_repeats=1, candidate_repeats=1, alpha=alpha)
+        for alpha in (0.05, 0.01)
+    )
+
+    assert usual.cases < strict.cases
+    assert (usual.repeats or 0) < (strict.repeats or 0)
+    assert foreseen([[1.0], [0.0]] * 50, candidate_repeats=1, alpha=0.01) > foreseen(
+        [[1.0], [0.0]] * 50, candidate_repeats=1
+    )
