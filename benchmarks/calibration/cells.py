@@ -45,8 +45,8 @@ class Shown(NamedTuple):
     row: str
     column: str
     value: float
-    goal: float
-    """The goal for it, or its limit."""
+    goal: float | None
+    """The goal for it, or its limit; None where there is none."""
     worst: bool = False
     """The largest of the cells is shown, else their mean."""
 

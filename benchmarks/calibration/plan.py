@@ -18,6 +18,7 @@ from benchmarks.calibration.cells import (
     score_cells,
 )
 from benchmarks.calibration.early import family_cells, session_cells
+from benchmarks.calibration.early_scores import score_session_cells
 from benchmarks.calibration.outcome import Check
 
 AGAIN = 4
@@ -31,6 +32,7 @@ CELLS: Mapping[str, Callable[[], Iterator[Cell]]] = {
     "repeats": repeat_cells,
     "early stop": session_cells,
     "20 gated metrics": family_cells,
+    "early stop of scores": score_session_cells,
 }
 
 _From = TypeVar("_From")
@@ -70,6 +72,7 @@ FULL = Plan(
         "repeats": 2_500,
         "early stop": 20_000,
         "20 gated metrics": 4_000,
+        "early stop of scores": 1_500,
     },
 )
 
@@ -82,6 +85,7 @@ QUICK = Plan(
         "repeats": 500,
         "early stop": 4_000,
         "20 gated metrics": 250,
+        "early stop of scores": 100,
     },
     # No multiple of the numbers of drops and correlations, so all of them occur.
     every=5,

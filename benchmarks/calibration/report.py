@@ -138,7 +138,9 @@ def _figure(members: Sequence[Shown] | None) -> str:
         return ""
     if members[0].worst:
         return f"{max(one.value for one in members):.3f}"
-    return f"{fmean(one.value for one in members):.3f} (goal {fmean(one.goal for one in members):.3f})"
+    goals = [one.goal for one in members if one.goal is not None]
+    goal = f" (goal {fmean(goals):.3f})" if goals else ""
+    return f"{fmean(one.value for one in members):.3f}{goal}"
 
 
 def _again(reading: Reading) -> Iterator[str]:

@@ -62,6 +62,7 @@ def test_every_kind_of_figure_is_held_against_a_limit():
         "early stop: power",
         "early stop: share of cases run",
         "20 gated metrics: false alarms",
+        "early stop of scores: false alarms",
     }
 
 
@@ -76,6 +77,7 @@ def test_the_goals_have_all_their_cells():
         "repeats": 180,
         "early stop": 48,
         "20 gated metrics": 3,
+        "early stop of scores": 12,
     }
 
 
