@@ -98,9 +98,9 @@ class Client:
                     raise
         return await self._first(key, request)
 
-    def reused(self, request: Request) -> bool:
-        """Tell whether the answer that `acall` gave to `request` is from an earlier session."""
-        return self.digest(request) in self._saved
+    def reused(self, key: str) -> bool:
+        """Tell whether the answer that `acall` gave under a request digest is from an earlier session."""
+        return key in self._saved
 
     def holds(self, key: str) -> bool:
         """Tell whether the cache holds the answer under a request digest."""

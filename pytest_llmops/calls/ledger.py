@@ -18,6 +18,7 @@ EXPIRY = 60.0
 """Seconds without a sign of life after which a claim is void; where processes can be seen, no wait."""
 
 DAY = 86400.0
+"""Seconds after which the rows of another session are removed."""
 
 FIND_CLAIM = """
 SELECT owner, place, cast(pid AS INTEGER), started, cast(beat AS REAL) FROM claims WHERE key = ?

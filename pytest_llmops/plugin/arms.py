@@ -102,8 +102,9 @@ def canary_arm(project: Project, baseline: Run | None, paired: list[str]) -> Arm
     if prompt is None:
         return None
     # Drawn by the answers' own digest: every process of the session draws the same.
-    seed = "".join(sorted(request for result in baseline.results for request in result.requests))
-    drawn = sorted(paired, key=lambda case_id: digest_text(f"canary {digest_text(seed)} {case_id}"))
+    requests = "".join(sorted(request for result in baseline.results for request in result.requests))
+    seed = digest_text(requests)
+    drawn = sorted(paired, key=lambda case_id: digest_text(f"canary {seed} {case_id}"))
     chosen = frozenset(drawn[: project.settings.canary])
     return Arm(prompt=prompt, model=header.model, cases=chosen, again=True)
 

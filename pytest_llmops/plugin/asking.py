@@ -72,11 +72,12 @@ async def _ask(test: EvalTest, slot: CaseSlot, name: ArmName | None) -> Answered
     )
     client = spec.project.client
     prompt, digest = arm.prompt if arm else spec.prompt, client.digest(request)
-    ask = partial(client.acall, again=arm is not None and arm.again)
+    again = arm is not None and arm.again
+    ask = partial(client.acall, again=again)
     try:
         measured = await measure(slot.case, request, spec.scorers, client, ask=ask)
     except LlmopsError as error:
         return Answered(prompt=prompt, request=request, digest=digest, fault=error)
-    return Answered(
-        prompt=prompt, request=request, digest=digest, measured=measured, reused=client.reused(request)
-    )
+    # What was asked again is of today, though the candidate may have been given the old answer.
+    reused = not again and client.reused(digest)
+    return Answered(prompt=prompt, request=request, digest=digest, measured=measured, reused=reused)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from pytest_llmops.plugin.plan import EvalTest
 from pytest_llmops.reports.circumstances import stop_text
@@ -14,7 +14,7 @@ from pytest_llmops.runs.record import CaseResult
 class EarlyStops:
     """Watch the tests that may stop early."""
 
-    def __init__(self, tests: Sequence[EvalTest]) -> None:
+    def __init__(self, tests: Iterable[EvalTest]) -> None:
         self._watches: dict[tuple[str, str], Watch] = {}
         self._units: dict[tuple[str, str], dict[str, int]] = {}
         self._boards: dict[str, Board] = {}

@@ -81,9 +81,7 @@ class GatheredTest:
         """Return when the test ended, judged again from all results; None where it could not stop early."""
         if self.course is None:
             return None
-        stored: dict[str, list[CaseResult]] = {}
-        for result in baseline.results:
-            stored.setdefault(result.case_id, []).append(result)
+        stored = baseline.by_case()
         watch = Watch(self.course)
         for result in self.run.results:
             watch.take(result, stored.get(result.case_id, ()))

@@ -61,10 +61,7 @@ class EvalTest:
     @cached_property
     def stored(self) -> Mapping[str, tuple[CaseResult, ...]]:
         """Return the baseline's results by case id."""
-        results: dict[str, list[CaseResult]] = {}
-        for result in self.baseline.results if self.baseline else ():
-            results.setdefault(result.case_id, []).append(result)
-        return {case_id: tuple(group) for case_id, group in results.items()}
+        return self.baseline.by_case() if self.baseline else {}
 
     @cached_property
     def rescorers(self) -> tuple[Scorer, ...]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from typing import Any
 
 import pytest
@@ -12,10 +10,9 @@ from pytest_llmops.errors import MisuseError
 from pytest_llmops.plugin.eval_tests import plan_tests
 from pytest_llmops.plugin.plan import CaseSlot, EvalTest
 from pytest_llmops.plugin.projects import Projects
-from pytest_llmops.plugin.session import MARKUP
+from pytest_llmops.plugin.summary import paper, write_section
 from pytest_llmops.reports.plan import plan_lines
 from pytest_llmops.runs.foresight import Foresight, foresee_metrics, spent_before
-from pytest_llmops.settings import known_secrets
 
 
 class Planner:
@@ -40,10 +37,8 @@ class Planner:
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print the plan."""
-        terminalreporter.write_sep("=", "llmops")
-        secrets = known_secrets(os.environ).values()
-        for line in plan_lines(self._tests, width=shutil.get_terminal_size().columns, secrets=secrets):
-            terminalreporter.write_line(line.text, **MARKUP[line.style])
+        width, secrets = paper()
+        write_section(terminalreporter, plan_lines(self._tests, width=width, secrets=secrets))
 
 
 def foresee(test: EvalTest, called: set[str]) -> Foresight:
@@ -87,7 +82,7 @@ def foresee(test: EvalTest, called: set[str]) -> Foresight:
         answers=answers,
         known=answers - len(calls),
         judged=len(unknown) * sum(not scorer.metric.free for scorer in spec.scorers),
-        baseline_repeats=len(baseline.results) // max(1, len(test.stored)) if baseline else None,
+        stored=baseline is not None,
         tokens=tokens,
         cost=cost,
         metrics=tuple(

@@ -138,10 +138,11 @@ class Recorder:
             raise pytest.UsageError(str(error)) from None
         if not self._tests:
             return
-        self._stops = EarlyStops(list({test.place: test for test in self._tests.values()}.values()))
+        tests = {test.place: test for test in self._tests.values()}.values()
+        self._stops = EarlyStops(tests)
         asked = list(self._tests)
         self._index = {item: index for index, item in enumerate(asked)}
-        for test in {id(test): test for test in self._tests.values()}.values():
+        for test in tests:
             test.spec.project.stored_answers.update(_stored_answers(test))
         worker = getattr(self._config, "workerinput", {})
         self._prefetch = Prefetch(

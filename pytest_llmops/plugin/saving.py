@@ -49,7 +49,8 @@ def save(test: GatheredTest, project: Project, baseline: str) -> tuple[str, str]
         why=f"pytest --llmops-save-baseline={baseline}",
     )
     saved = f"saved as {baseline}: {test.key} ({len(test.results)} results, run {digest[:SHORT]})"
-    if not project.archive.load(digest).header.reused:
+    # The very same answers may have been stored before, when they were fresh.
+    if not reused or not project.archive.load(digest).header.reused:
         return saved, ""
     return saved, (
         f"{baseline} is reused: {reused} of {len(test.results)} answers of {test.key} were there before this "

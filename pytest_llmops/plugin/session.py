@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,6 +15,7 @@ from pytest_llmops.plugin.options import session_root
 from pytest_llmops.plugin.projects import Projects
 from pytest_llmops.plugin.remarks import no_canary, unmet
 from pytest_llmops.plugin.saving import refusal, save
+from pytest_llmops.plugin.summary import paper, write_section
 from pytest_llmops.plugin.verdicts import (
     Finding,
     comparison_findings,
@@ -30,17 +29,7 @@ from pytest_llmops.runs.compare import Match, Rules, compare
 from pytest_llmops.runs.comparison import Comparison
 from pytest_llmops.runs.drift import Drift, find_drifts
 from pytest_llmops.runs.gate import Gate
-from pytest_llmops.settings import known_secrets
 from pytest_llmops.store.names import check_name
-
-MARKUP: dict[Style, dict[str, bool]] = {
-    "plain": {},
-    "bold": {"bold": True},
-    "red": {"red": True},
-    "green": {"green": True},
-    "yellow": {"yellow": True},
-    "dim": {"light": True},
-}
 
 
 class Session:
@@ -99,10 +88,9 @@ class Session:
 
     def summarise(self, terminalreporter: Any) -> None:
         """Print the report."""
-        page = Page(width=shutil.get_terminal_size().columns, secrets=known_secrets(os.environ).values())
-        terminalreporter.write_sep("=", "llmops")
-        for line in (*self._report(page), *self._remarks(page)):
-            terminalreporter.write_line(line.text, **MARKUP[line.style])
+        width, secrets = paper()
+        page = Page(width=width, secrets=secrets)
+        write_section(terminalreporter, (*self._report(page), *self._remarks(page)))
 
     def discard(self) -> None:
         """Remove what a session that keeps nothing left behind."""

@@ -41,7 +41,7 @@ def _test(test: Foresight, page: Page) -> Iterator[Line]:
     spent = "" if test.tokens is None or not calls else _spent(test)
     text = f"{asked}{also}: {counted(test.known, 'answer')} at hand, {counted(calls, 'call')} to make{spent}"
     yield from page.paragraph(text, indent=2)
-    if test.baseline_repeats is None:
+    if not test.stored:
         yield from page.paragraph("no stored baseline, so nothing tells what it could see", indent=2)
         return
     for metric in test.metrics:

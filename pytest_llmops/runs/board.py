@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from pytest_llmops.calls.database import Database
+from pytest_llmops.calls.ledger import DAY
 from pytest_llmops.runs.record import CaseResult
 from pytest_llmops.store.canonical import canonical, parse_json
-
-DAY = 86400.0
-"""Seconds after which another session's results are removed."""
 
 
 class Board:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pytest_llmops.runs.comparison import Stop
 from pytest_llmops.runs.pairing import PairedCase, paired_case
@@ -15,7 +15,7 @@ from pytest_llmops.runs.rows import Row, rows_of, unusable
 from pytest_llmops.runs.weighing import limit_of, margin_of, sample_of
 from pytest_llmops.scorers.score import Metric
 from pytest_llmops.stats.sequential import BREAKER_SHARE, LOOKS, e_value, nominal_levels, unharmed
-from pytest_llmops.stats.verdict import MIN_UNITS, Evidence, Verdict, decide
+from pytest_llmops.stats.verdict import MIN_UNITS, Verdict, decide
 from pytest_llmops.store.canonical import digest_text
 
 
@@ -72,6 +72,13 @@ class Course:
         return next((units for units in sorted(self.levels) if units > done), len(self.units))
 
 
+class _Found(NamedTuple):
+    """Be what the cases so far say of a metric."""
+
+    p_drop: float
+    verdict: Verdict
+
+
 class Watch:
     """Take in results in any order, and judge them in the order of the course.
 
@@ -120,25 +127,24 @@ class Watch:
         new = [case for case_id in self.course.units[self.done] if (case := self._paired(case_id))]
         self._cases += new
         self.done += 1
+        level = self.course.breaker_level
         broken = [metric for metric in self.course.metrics if self._breaks(metric, new)]
-        if broken and (red := self._red(broken, self.course.breaker_level)):
-            self.stop = self._stopped("breaker", self.course.breaker_level, red)
-            return
-        look = self.course.levels.get(self.done)
-        if look is not None:
-            self._look(*look)
+        if red := _red(self._found(broken, level)):
+            self.stop = self._stopped("breaker", level, red)
+        elif self.done in self.course.levels:
+            self._look(*self.course.levels[self.done])
 
     def _look(self, share: float, level: float) -> None:
         if self.done == len(self.course.units):
             self.stop = self._stopped("end", level)
-        elif self.done < MIN_UNITS:
+            return
+        if self.done < MIN_UNITS:
             # Too few for a verdict, so for an end too: a skipped look spends nothing.
             return
-        elif red := self._red(self.course.metrics, level):
+        found = self._found(self.course.metrics, level)
+        if red := _red(found):
             self.stop = self._stopped("regressed", level, red)
-        elif not self.course.every_miss_counts and all(
-            self._unharmed(metric, share, level) for metric in self.course.metrics
-        ):
+        elif len(found) == len(self.course.metrics) and self._all_unharmed(found.values(), share):
             self.stop = self._stopped("unharmed", level)
 
     def _breaks(self, metric: Metric, new: Sequence[PairedCase]) -> bool:
@@ -151,27 +157,26 @@ class Watch:
         losses, gains = flips
         return e_value(losses, gains) >= 1 / self.course.breaker_level
 
-    def _red(self, metrics: Sequence[Metric], level: float) -> tuple[str, ...]:
-        return tuple(metric.name for metric in metrics if self._verdict(metric, level) is Verdict.REGRESSED)
+    def _all_unharmed(self, found: Collection[_Found], share: float) -> bool:
+        course = self.course
+        return not course.every_miss_counts and all(
+            unharmed(share, each.p_drop) and not (course.strict and each.verdict is Verdict.INCONCLUSIVE)
+            for each in found
+        )
 
-    def _unharmed(self, metric: Metric, share: float, level: float) -> bool:
-        evidence = self._evidence(metric, level)
-        if evidence is None or not unharmed(share, evidence.p_drop):
-            return False
-        return not self.course.strict or self._verdict(metric, level) is not Verdict.INCONCLUSIVE
-
-    def _verdict(self, metric: Metric, level: float) -> Verdict | None:
-        evidence = self._evidence(metric, level)
-        if evidence is None:
-            return None
-        limit = limit_of(metric, margin_of(metric, self.course.margins))
-        return decide(evidence, p_family=evidence.p_drop, margin=limit, alpha=level)
-
-    def _evidence(self, metric: Metric, level: float) -> Evidence | None:
+    def _found(self, metrics: Sequence[Metric], level: float) -> dict[str, _Found]:
+        """Return what the cases so far say of each metric that has any score."""
         from pytest_llmops.stats.weigh import weigh
 
-        rows = self._rows(metric, self._cases)
-        return weigh(sample_of(rows, metric), alpha=level) if rows else None
+        found = {}
+        for metric in metrics:
+            rows = self._rows(metric, self._cases)
+            if rows:
+                evidence = weigh(sample_of(rows, metric), alpha=level)
+                limit = limit_of(metric, margin_of(metric, self.course.margins))
+                verdict = decide(evidence, p_family=evidence.p_drop, margin=limit, alpha=level)
+                found[metric.name] = _Found(evidence.p_drop, verdict)
+        return found
 
     def _rows(self, metric: Metric, cases: Sequence[PairedCase]) -> list[Row]:
         rescored = any(metric.name in result.stored_scores for case in cases for result in case.candidate)
@@ -193,3 +198,7 @@ class Watch:
         planned = [case_id for ids in self.course.units for case_id in ids]
         ran = [case_id for ids in self.course.units[: units or self.done] for case_id in ids]
         return Stop(kind=kind, cases=frozenset(ran), planned=frozenset(planned), level=level, metrics=metrics)
+
+
+def _red(found: Mapping[str, _Found]) -> tuple[str, ...]:
+    return tuple(name for name, each in found.items() if each.verdict is Verdict.REGRESSED)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_llmops.runs.pairing import scores_of
-from pytest_llmops.runs.record import CaseResult, Run
+from pytest_llmops.runs.record import Run
 from pytest_llmops.runs.weighing import limit_of, margin_of, repeats_of
 from pytest_llmops.scorers.score import Metric
 from pytest_llmops.stats.power import Need
@@ -43,8 +43,8 @@ class Foresight:
     """Answers that are there already, or that are asked for once for many."""
     judged: int
     """Most calls to judges for the answers that are not there yet."""
-    baseline_repeats: int | None
-    """Answers a case that the stored baseline holds; None where there is none."""
+    stored: bool
+    """There is a stored baseline, whose noise tells what could be seen."""
     tokens: tuple[int, int] | None
     """Tokens in and out of the answers to ask for, by the stored run's; None where it does not say."""
     cost: float | None
@@ -71,12 +71,9 @@ def foresee_metrics(
         margins: shares of a metric's range by metric name; the one under "" is for all others.
         alpha: risk of a false alarm, one-sided.
     """
-    grouped: dict[str, list[CaseResult]] = {}
-    for result in baseline.results:
-        if result.case_id in cases:
-            grouped.setdefault(result.case_id, []).append(result)
+    paired = [results for case_id, results in baseline.by_case().items() if case_id in cases]
     for metric in metrics:
-        scores = [found for results in grouped.values() if (found := scores_of(results, metric))]
+        scores = [found for results in paired if (found := scores_of(results, metric))]
         usable = not any(metric.refusal(value) for values in scores for value in values)
         if scores and usable and metric.range is not None:
             yield _foreseen(metric, scores, repeats, margin_of(metric, margins), alpha)

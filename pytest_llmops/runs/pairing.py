@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from operator import attrgetter
 
 from pytest_llmops.golden.case import unit_name
 from pytest_llmops.runs.comparison import Pairing
@@ -49,16 +47,16 @@ def pair(baseline: Run, candidate: Run, *, not_run: Collection[str] = ()) -> tup
         candidate: the other side.
         not_run: ids of cases that an early stop left out on purpose.
     """
-    before, after = _by_case(baseline.results), _by_case(candidate.results)
+    before, after = baseline.by_case(), candidate.by_case()
     paired: list[PairedCase] = []
     changed: list[str] = []
     missing: dict[str, str] = {}
     skipped = set(not_run)
     for case_id, all_stored in before.items():
-        results = after.get(case_id, ())
-        case = paired_case(case_id, all_stored, results)
         if case_id in skipped:
             continue
+        results = after.get(case_id, ())
+        case = paired_case(case_id, all_stored, results)
         if results and results[0].row_digest != all_stored[0].row_digest:
             changed.append(case_id)
         elif case is not None:
@@ -126,8 +124,3 @@ def _twins(stored: _Results, measured: _Results) -> tuple[tuple[CaseResult, Case
 
 def _why_missing(results: _Results) -> str:
     return results[0].detail or results[0].status if results else "not in this run"
-
-
-def _by_case(results: Sequence[CaseResult]) -> Mapping[str, _Results]:
-    ordered = sorted(results, key=attrgetter("case_id", "repeat"))
-    return {case_id: tuple(group) for case_id, group in groupby(ordered, key=attrgetter("case_id"))}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, Literal
 
 from pytest_llmops.calls.exchange import Response, Timing, Usage
@@ -118,3 +120,8 @@ class Run:
     header: Header
     results: tuple[CaseResult, ...]
     """In the order of case id and repeat."""
+
+    def by_case(self) -> dict[str, tuple[CaseResult, ...]]:
+        """Return the results by case id, ids and repeats in order."""
+        ordered = sorted(self.results, key=attrgetter("case_id", "repeat"))
+        return {case_id: tuple(group) for case_id, group in groupby(ordered, key=attrgetter("case_id"))}

@@ -49,11 +49,6 @@ class Need:
         return self.more_cases.cases
 
     @property
-    def repeats(self) -> int | None:
-        """Return how many answers a case it takes from the candidate, with today's cases."""
-        return self.more_repeats.candidate_repeats if self.more_repeats else None
-
-    @property
     def cheaper(self) -> Way:
         """Return the way with fewer calls; on a tie more cases, which also tell more."""
         if self.more_repeats and self.more_repeats.price < self.more_cases.price:

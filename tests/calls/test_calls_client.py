@@ -524,7 +524,7 @@ def test_an_answer_asked_again_saves_nothing(desk: Desk) -> None:
 
     async def work() -> bool:
         await client.acall(request(), again=True)
-        return client.reused(request())
+        return client.reused(client.digest(request()))
 
     assert run(client, work) is False
     assert desk.tally("two").saved == 0
@@ -538,10 +538,14 @@ def test_an_answer_is_reused_where_it_is_from_before(desk: Desk, source: str) ->
     client = desk.client(ScriptedProvider("yes"), session="two", stored=lambda key: kept)
 
     async def work() -> list[bool]:
-        before = client.reused(request())
+        before = client.reused(client.digest(request()))
         await client.acall(request())
         await client.acall(request())
-        return [before, client.reused(request()), client.reused(request("another"))]
+        return [
+            before,
+            client.reused(client.digest(request())),
+            client.reused(client.digest(request("another"))),
+        ]
 
     assert run(client, work) == [False, source != "provider", False]
 
@@ -552,7 +556,7 @@ def test_an_answer_of_another_process_of_the_session_is_not_reused(desk: Desk) -
 
     async def work() -> bool:
         await client.acall(request())
-        return client.reused(request())
+        return client.reused(client.digest(request()))
 
     assert run(client, work) is False
 
@@ -566,7 +570,7 @@ def test_what_the_cache_holds_is_known_without_a_call(desk: Desk) -> None:
     later = desk.client(ScriptedProvider("yes"), session="two")
 
     async def work() -> list[bool]:
-        return [later.holds(key), later.holds(later.digest(request("another"))), later.reused(request())]
+        return [later.holds(key), later.holds(later.digest(request("another"))), later.reused(key)]
 
     assert run(later, work) == [True, False, False]
     fresh = desk.client(ScriptedProvider("yes"), session="three", fresh_only=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from reports_built import NEED_411
 
 from pytest_llmops.calls.tally import Tally
 from pytest_llmops.prompts.prompt import Prompt
 from pytest_llmops.runs.comparison import CaseChange, Comparison, MetricComparison, Pairing, TestComparison
 from pytest_llmops.runs.record import Header
 from pytest_llmops.scorers.score import Metric
-from pytest_llmops.stats.power import Need, Way
 from pytest_llmops.stats.verdict import Verdict
 
 LATENCY = Metric(
@@ -38,12 +38,6 @@ NEW_PROMPT = Prompt(
     ),
     model="openai:small",
     parameters={"temperature": 0.7, "max_tokens": 60},
-)
-
-
-NEED_411 = Need(
-    more_cases=Way(cases=411, baseline_repeats=1, candidate_repeats=1, baseline_calls=411),
-    more_repeats=Way(cases=94, baseline_repeats=5, candidate_repeats=5, baseline_calls=470),
 )
 
 

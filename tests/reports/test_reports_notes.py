@@ -5,18 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from reports_built import NEED_411
 
 from pytest_llmops.reports.notes import note_lines
 from pytest_llmops.reports.page import Page
 from pytest_llmops.runs.comparison import Comparison, MetricComparison
 from pytest_llmops.scorers.score import Metric
-from pytest_llmops.stats.power import Need, Way
 from pytest_llmops.stats.verdict import Verdict
 
-NEED_411 = Need(
-    more_cases=Way(cases=411, baseline_repeats=1, candidate_repeats=1, baseline_calls=411),
-    more_repeats=Way(cases=94, baseline_repeats=5, candidate_repeats=5, baseline_calls=470),
-)
 PASSED = MetricComparison(
     gated=True,
     metric=Metric(name="passed", version="1"),

@@ -5,22 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from reports_built import NEED_411
 from reports_hostile import dangers, hostile
 
 from pytest_llmops.reports.plan import plan_lines
 from pytest_llmops.runs.foresight import Foresight, MetricForesight
 from pytest_llmops.scorers.score import Metric
-from pytest_llmops.stats.power import Need, Way
 
 PASSED = Metric(name="passed", version="1")
 ERRORS = Metric(
     name="errors", version="1", kind="score", range=(0.0, 10.0), higher_is_better=False, threshold=3
 )
-NEED = Need(
-    more_cases=Way(cases=411, baseline_repeats=1, candidate_repeats=1, baseline_calls=411),
-    more_repeats=Way(cases=94, baseline_repeats=5, candidate_repeats=5, baseline_calls=470),
+SEEN = MetricForesight(
+    metric=PASSED, cases=94, margin=0.05, smallest_seen=0.104, need=NEED_411, assumed=False
 )
-SEEN = MetricForesight(metric=PASSED, cases=94, margin=0.05, smallest_seen=0.104, need=NEED, assumed=False)
 TEST = Foresight(
     test_key="evals/test_triage.py::test_triage",
     model="openai:small",
@@ -29,7 +27,7 @@ TEST = Foresight(
     answers=94,
     known=20,
     judged=0,
-    baseline_repeats=3,
+    stored=True,
     tokens=(12_345, 2_104),
     cost=0.031,
     metrics=(SEEN,),
@@ -94,7 +92,7 @@ def test_an_unknown_price_or_size_is_said():
 
 
 def test_without_a_baseline_nothing_is_foreseen():
-    new = replace(TEST, baseline_repeats=None, metrics=(), tokens=None, cost=None)
+    new = replace(TEST, stored=False, metrics=(), tokens=None, cost=None)
 
     assert told(new)[4:] == ["  no stored baseline, so nothing tells what it could see"]
 

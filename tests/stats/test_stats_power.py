@@ -102,7 +102,7 @@ def test_equal_answers_to_each_case_leave_only_the_effect():
     found = components([[0.1] * 3, [0.3] * 3], [[0.1] * 3, [0.7] * 3])
     close(found, Noise(effect=0.08, baseline=0.0, candidate=0.0, assumed=False))
     need = needed(found, margin=0.05, cases=50, baseline_repeats=3, candidate_repeats=3)
-    assert need.repeats is None
+    assert need.more_repeats is None
     assert need.cheaper.cases == need.cases == math.ceil(FACTOR**2 * 0.08 / 0.05**2)
 
 
@@ -214,7 +214,7 @@ def test_four_in_five_drops_are_found_with_the_cases_needed():
 def test_the_ways_are_priced_in_calls():
     # (2.486 / .1)^2 * .2 = 123.6 cases; 50 cases leave .0809 for .2 / repeats: 3 on either side.
     need = needed(noise(0, 0.1, 0.1), margin=0.1, cases=50, baseline_repeats=1, candidate_repeats=1)
-    assert (need.cases, need.repeats) == (124, 3)
+    assert (need.cases, need.more_repeats.candidate_repeats) == (124, 3)
     assert (need.more_cases.calls, need.more_cases.baseline_calls) == (124, 124)
     assert (need.more_repeats.calls, need.more_repeats.baseline_calls) == (150, 150)
     assert need.cheaper is need.more_cases
@@ -245,14 +245,14 @@ def test_at_the_same_price_more_cases_are_the_way():
 def test_a_rounding_error_adds_no_case(size):
     parts = noise(size * (0.1 / FACTOR) ** 2)
     need = needed(parts, margin=0.1, cases=size, baseline_repeats=1, candidate_repeats=1)
-    assert (need.cases, need.repeats) == (size, 1)
+    assert (need.cases, need.more_repeats.candidate_repeats) == (size, 1)
 
 
 def test_a_suite_that_is_enough_needs_no_new_baseline():
     need = needed(noise(0.01, 0.01, 0.01), margin=0.1, cases=100, baseline_repeats=2, candidate_repeats=1)
     assert need.cases < 100
     assert need.more_cases.baseline_calls == need.more_repeats.baseline_calls == 0
-    assert (need.more_repeats.baseline_repeats, need.repeats) == (2, 1)
+    assert (need.more_repeats.baseline_repeats, need.more_repeats.candidate_repeats) == (2, 1)
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_a_suite_that_is_enough_needs_no_new_baseline():
 def test_repeats_are_no_way_where_they_cannot_help(parts, size):
     need = needed(noise(*parts), margin=0.1, cases=size, baseline_repeats=1, candidate_repeats=1)
     assert need.more_repeats is None
-    assert need.repeats is None
+    assert need.more_repeats is None
     assert need.cheaper is need.more_cases
     assert need.cases >= MIN_UNITS
 
@@ -411,7 +411,7 @@ def test_a_stricter_session_needs_more_cases_and_repeats():
     )
 
     assert usual.cases < strict.cases
-    assert (usual.repeats or 0) < (strict.repeats or 0)
+    assert usual.more_repeats.candidate_repeats < strict.more_repeats.candidate_repeats
     assert foreseen([[1.0], [0.0]] * 50, candidate_repeats=1, alpha=0.01) > foreseen(
         [[1.0], [0.0]] * 50, candidate_repeats=1
     )
