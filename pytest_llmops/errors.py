@@ -9,7 +9,8 @@
     │   ├── FatalCallError     asking again cannot help: 400 401 403 404 413 422, spent quota
     │   │   └── CacheMissError an answer was needed, and calls are not allowed (offline)
     │   ├── TransientCallError asking again may help: 408 409 425 429 5xx 529, time-outs
-    │   └── BadAnswerError     the model answered, and the answer is unusable: scores worst
+    │   ├── BadAnswerError     the model answered, and the answer is unusable: scores worst
+    │   └── BudgetError        the call would spend more than the session may
     ├── JudgeError             a judge gave no valid verdict: the score is unknown, never zero
     └── AnswerError            a test asked the answer for something it does not hold: a miss
 """
@@ -19,7 +20,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-BadAnswerKind = Literal["length", "content_filter", "refusal", "empty"]
+BadAnswerKind = Literal[
+    "length", "content_filter", "refusal", "empty", "malformed", "other_model", "cut_stream"
+]
 
 
 class LlmopsError(Exception):
@@ -71,11 +74,28 @@ class TransientCallError(CallError):
 
 
 class BadAnswerError(CallError):
-    """Say that the model's own answer is unusable: cut off, filtered, refused or empty."""
+    """Say that the model's own answer is unusable, and of which kind.
 
-    def __init__(self, message: str, *, kind: BadAnswerKind, request_id: str | None = None) -> None:
+    `input_tokens` and `output_tokens` are what it cost all the same; None where the provider did not say.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: BadAnswerKind,
+        request_id: str | None = None,
+        input_tokens: int | None = None,
+        output_tokens: int | None = None,
+    ) -> None:
         super().__init__(message, request_id=request_id)
         self.kind = kind
+        self.input_tokens = input_tokens
+        self.output_tokens = output_tokens
+
+
+class BudgetError(CallError):
+    """Say that a call was not made, since it could spend more than the session may."""
 
 
 class JudgeError(LlmopsError):

@@ -100,6 +100,29 @@ class Response:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddingRequest:
+    """Be some texts of which one model is asked for vectors."""
+
+    provider: str
+    model: str
+    texts: tuple[str, ...]
+    parameters: Mapping[str, JsonValue] = field(default_factory=dict)
+    """All other fields of the call: dimensions, unknown ones too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embeddings:
+    """Be the vectors of some texts, in their order."""
+
+    vectors: tuple[tuple[float, ...], ...]
+    model: str
+    """The model's name as the provider gave it back."""
+    usage: Usage = field(default_factory=Usage)
+    seconds: float = 0.0
+    request_id: str | None = None
+
+
 class Provider(Protocol):
     """Send requests to models of one kind."""
 
