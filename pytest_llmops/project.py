@@ -79,7 +79,7 @@ class Project:
         """Open the calls: cache, ledger and providers; for one event loop."""
         settings = self.settings
         return Client(
-            cache=Cache(self._calls_file, session=self._session, fresh_only=settings.cache == "refresh"),
+            cache=Cache(self.calls_file, session=self._session, fresh_only=settings.cache == "refresh"),
             ledger=self.ledger,
             provider_of=self.provider,
             stored=self._stored,
@@ -91,11 +91,11 @@ class Project:
     @cached_property
     def ledger(self) -> Ledger:
         """Open the counts of this session, shared by all its processes."""
-        return Ledger(self._calls_file, session=self._session)
+        return Ledger(self.calls_file, session=self._session)
 
     def board(self) -> Board:
         """Open what the processes of this session show each other of their results."""
-        return Board(self._calls_file, session=self._session)
+        return Board(self.calls_file, session=self._session)
 
     def prompt(self, spec: str, near: Path) -> Prompt:
         """Return the prompt that `spec` names: a file's name, `name@alias` or `name:digest`.
@@ -175,7 +175,8 @@ class Project:
         return self._providers[name]
 
     @property
-    def _calls_file(self) -> Path:
+    def calls_file(self) -> Path:
+        """Return the file of cache and ledger."""
         return (self._scratch or self.root / HOME / "local") / "cache.sqlite"
 
     @cached_property

@@ -48,13 +48,13 @@ class Cache:
         )
         if not rows:
             return None
-        data, checksum, this_session = rows[0]
-        if checksum != _checksum(key, data):
+        data, proof, this_session = rows[0]
+        if proof != checksum(key, data):
             self._database.warn(f"{self._path} holds a damaged answer; the question is asked again.")
             return None
         if self._fresh_only and not this_session:
             return None
-        return Hit(response=_read(data), this_session=bool(this_session))
+        return Hit(response=read_answer(data), this_session=bool(this_session))
 
     def put(self, key: str, response: Response) -> None:
         """Keep `response`; it outlives this process as soon as this returns."""
@@ -63,7 +63,7 @@ class Cache:
             "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?)",
             key,
             data,
-            _checksum(key, data),
+            checksum(key, data),
             self.session,
             time.time(),
         )
@@ -73,12 +73,14 @@ class Cache:
         self._database.close()
 
 
-def _checksum(key: str, data: object) -> bytes:
+def checksum(key: str, data: object) -> bytes:
+    """Return what proves that `data` is what was stored under `key`."""
     # With the key inside, a sound answer in another answer's row is found out as well.
     content = data if isinstance(data, bytes) else b""
     return digest_bytes(key.encode() + b"\n" + content).encode()
 
 
-def _read(data: bytes) -> Response:
+def read_answer(data: bytes) -> Response:
+    """Return the answer that is stored as `data`."""
     values = parse_json(data.decode("utf-8", "surrogatepass"))
     return Response.from_json(cast("dict[str, object]", values))
