@@ -1,0 +1,39 @@
+"""Put the calls under faults, storms and silence.
+
+python -m benchmarks.reliability [server | faults | never_cached] [--calls 2000] [--rate .3] [--seed 1]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from benchmarks.reliability.alone import never_cached
+from benchmarks.reliability.mixed import faults
+from benchmarks.reliability.server_speed import server_speed
+
+
+def main() -> int:
+    """Run what is named, or everything, and return 0 when every limit is kept."""
+    options = _options()
+    known: dict[str, Callable[[], bool]] = {
+        "server": lambda: server_speed(32_000),
+        "faults": lambda: faults(options.calls, options.rate, options.seed),
+        "never_cached": never_cached,
+    }
+    kept = [known[name]() for name in options.names or known]
+    return 0 if all(kept) else 1
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--calls", type=int, default=2000)
+    parser.add_argument("--rate", type=float, default=0.3)
+    parser.add_argument("--seed", type=int, default=1)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
