@@ -1,6 +1,6 @@
 """Put the calls under faults, storms and silence.
 
-python -m benchmarks.reliability [server | faults | never_cached] [--calls 2000] [--rate .3] [--seed 1]
+python -m benchmarks.reliability [server faults never_cached hang storm] [--calls 2000] [--rate .3] [--seed 1]
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ import sys
 from collections.abc import Callable
 
 from benchmarks.reliability.alone import never_cached
+from benchmarks.reliability.hang import hangs
 from benchmarks.reliability.mixed import faults
 from benchmarks.reliability.server_speed import server_speed
+from benchmarks.reliability.storm import storms
 
 
 def main() -> int:
@@ -21,6 +23,8 @@ def main() -> int:
         "server": lambda: server_speed(32_000),
         "faults": lambda: faults(options.calls, options.rate, options.seed),
         "never_cached": never_cached,
+        "hang": hangs,
+        "storm": storms,
     }
     kept = [known[name]() for name in options.names or known]
     return 0 if all(kept) else 1
