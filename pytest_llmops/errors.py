@@ -63,14 +63,21 @@ class CacheMissError(FatalCallError):
 class TransientCallError(CallError):
     """Say that the call failed in a way that may pass.
 
-    `retry_after` is the wait in seconds that the provider asked for, None where it asked for none.
+    `retry_after` is the wait in seconds that the provider asked for, None where it asked for none;
+    `overloaded` says that the call was turned away for want of room: 429, 503, 529.
     """
 
     def __init__(
-        self, message: str, *, request_id: str | None = None, retry_after: float | None = None
+        self,
+        message: str,
+        *,
+        request_id: str | None = None,
+        retry_after: float | None = None,
+        overloaded: bool = False,
     ) -> None:
         super().__init__(message, request_id=request_id)
         self.retry_after = retry_after
+        self.overloaded = overloaded
 
 
 class BadAnswerError(CallError):

@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
+from pytest_llmops.calls.budget import Budget
 from pytest_llmops.calls.cache import Cache
 from pytest_llmops.calls.client import Client
 from pytest_llmops.calls.exchange import Provider, Response
 from pytest_llmops.calls.ledger import Ledger
+from pytest_llmops.calls.prices import Prices
+from pytest_llmops.calls.retry import Retry
 from pytest_llmops.errors import MisuseError, closest
 from pytest_llmops.golden.case import GoldenSet
 from pytest_llmops.golden.files import read_golden
@@ -85,13 +88,21 @@ class Project:
             stored=self._stored,
             offline=settings.cache == "offline",
             concurrency=settings.concurrency,
-            deadline=settings.deadline,
+            retry=Retry(deadline=settings.deadline),
+            prices=self.prices,
         )
+
+    @cached_property
+    def prices(self) -> Prices:
+        """Open the prices of models."""
+        return Prices(self.settings.prices)
 
     @cached_property
     def ledger(self) -> Ledger:
         """Open the counts of this session, shared by all its processes."""
-        return Ledger(self.calls_file, session=self._session)
+        settings = self.settings
+        budget = Budget(calls=settings.max_calls, cost=settings.max_cost, seconds=settings.max_seconds)
+        return Ledger(self.calls_file, session=self._session, budget=budget)
 
     def board(self) -> Board:
         """Open what the processes of this session show each other of their results."""

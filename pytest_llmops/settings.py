@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
+from pytest_llmops import setting_values as value_of
 from pytest_llmops.errors import MisuseError, closest
-
-CacheMode = Literal["auto", "offline", "refresh", "off"]
+from pytest_llmops.setting_values import CacheMode, Price
 
 LIVE = "alias:"
 """Start of a baseline's name that means a prompt alias, asked in the same session."""
@@ -57,7 +56,18 @@ class Settings:
     limit: int | None = None
     tag: tuple[str, ...] = ()
     cache: CacheMode = "auto"
-    concurrency: int = 16
+    concurrency: int | None = None
+    """Most calls under way at once; None to follow what the provider takes."""
+    max_calls: int | None = None
+    """Calls that the session may make, attempts counted each."""
+    max_cost: float | None = None
+    """US dollars that the session may spend."""
+    max_seconds: float | None = None
+    """Seconds from the first call on, after which no call is made."""
+    prices: Mapping[str, Price] = field(default_factory=dict)
+    """The user's own prices, by `provider:model` or by the model's bare name."""
+    served_as: Mapping[str, str] = field(default_factory=dict)
+    """Names under which a server answers for a model that was asked by another name."""
     deadline: float = 120.0
     """Seconds that one call may take with all its retries."""
     max_error_share: float = 0.05
@@ -189,116 +199,36 @@ def _read(name: str, value: object, where: str) -> object:
         raise MisuseError(f"{where}: {value!r} {error}") from None
 
 
-def _text(value: object) -> str:
-    if isinstance(value, str) and value.strip():
-        return value.strip()
-    raise ValueError("is not a name")
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return tuple(part for item in value for part in _texts(item))
-    raise ValueError("is not a list of names")
-
-
-def _flag(value: object) -> bool:
-    if isinstance(value, bool):
-        return value
-    known = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False}
-    if isinstance(value, str) and value.lower() in known:
-        return known[value.lower()]
-    raise ValueError("is neither true nor false")
-
-
-def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError("is not a number")
-    try:
-        number = float(value)
-    except ValueError:
-        raise ValueError("is not a number") from None
-    if not math.isfinite(number):
-        raise ValueError("is not a finite number")
-    return number
-
-
-def _alpha(value: object) -> float:
-    number = _number(value)
-    if 0 < number < 0.5:
-        return number
-    raise ValueError("is not a probability above 0 and below 0.5")
-
-
-def _seconds(value: object) -> float:
-    number = _number(value)
-    if number > 0:
-        return number
-    raise ValueError("is not a number of seconds above 0")
-
-
-def _share(value: object) -> float:
-    number = _number(value)
-    if 0 <= number <= 1:
-        return number
-    raise ValueError("is not a share from 0 to 1")
-
-
-def _count(value: object) -> int:
-    number = _number(value)
-    if number >= 1 and number.is_integer():
-        return int(number)
-    raise ValueError("is not a whole number of at least 1")
-
-
-def _margins(value: object) -> dict[str, float]:
-    if isinstance(value, Mapping):
-        return {str(name): _margin(share) for name, share in value.items()}
-    parts = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else [value]
-    pairs = [str(part).rpartition("=") for part in parts]
-    return {name.strip(): _margin(share) for name, _, share in pairs}
-
-
-def _margin(value: object) -> float:
-    number = _number(value)
-    if 0 < number < 1:
-        return number
-    raise ValueError("is not a margin: give a share of the metric's range, above 0 and below 1, such as 0.05")
-
-
-def _cache_mode(value: object) -> str:
-    modes = get_args(CacheMode)
-    if value in modes:
-        return str(value)
-    raise ValueError(f"is not a cache mode. {closest(str(value), modes)}")
-
-
 _FILE_KEYS = {"model": "default_model", "margins": "margin"}
 """Settings that are called otherwise in a file: `margins` is a table by metric."""
 
 _READERS: dict[str, Callable[[object], object]] = {
-    "baseline": _text,
-    "save_baseline": _text,
-    "require_baseline": _flag,
-    "strict": _flag,
-    "rescore": _flag,
-    "margin": _margins,
-    "alpha": _alpha,
-    "gate": _texts,
-    "slice": _texts,
-    "canary": _count,
-    "early_stop": _flag,
-    "plan": _flag,
-    "model": _text,
-    "judge_model": _text,
-    "prompt": _texts,
-    "repeat": _count,
-    "limit": _count,
-    "tag": _texts,
-    "cache": _cache_mode,
-    "concurrency": _count,
-    "deadline": _seconds,
-    "max_error_share": _share,
-    "verbose": _flag,
+    "baseline": value_of.text,
+    "save_baseline": value_of.text,
+    "require_baseline": value_of.flag,
+    "strict": value_of.flag,
+    "rescore": value_of.flag,
+    "margin": value_of.margins,
+    "alpha": value_of.alpha,
+    "gate": value_of.texts,
+    "slice": value_of.texts,
+    "canary": value_of.count,
+    "early_stop": value_of.flag,
+    "plan": value_of.flag,
+    "model": value_of.text,
+    "judge_model": value_of.text,
+    "prompt": value_of.texts,
+    "repeat": value_of.count,
+    "limit": value_of.count,
+    "tag": value_of.texts,
+    "cache": value_of.cache_mode,
+    "concurrency": value_of.count,
+    "max_calls": value_of.count,
+    "max_cost": value_of.dollars,
+    "max_seconds": value_of.seconds,
+    "prices": value_of.prices,
+    "served_as": value_of.names,
+    "deadline": value_of.seconds,
+    "max_error_share": value_of.share,
+    "verbose": value_of.flag,
 }

@@ -4,6 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 from fake_endpoint import Endpoint, serving
+from hypothesis import settings
+
+# How long an example takes says how busy the machine is, not whether the code is right.
+settings.register_profile("llmops", deadline=None)
+settings.load_profile("llmops")
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ NAME = PACKAGE.name
 FLOORS = {
     "errors": 1,
     "settings": 1,
+    "setting_values": 1,
     "stats": 1,
     "store": 2,
     "golden": 3,
@@ -33,6 +34,8 @@ FLOORS = {
 BETWEEN_ROOMS_OF_ONE_FLOOR = {
     # errors.py is the ground of the ground.
     ("settings", "errors"),
+    ("settings", "setting_values"),
+    ("setting_values", "errors"),
 }
 
 WRITERS = {

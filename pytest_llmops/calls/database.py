@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pytest_llmops.errors import MisuseError
 from pytest_llmops.store.folder import make_local
 
-VERSION = 2
+T = TypeVar("T")
+
+VERSION = 3
 """Kept in `user_version`: raised when a table or the stored form of an answer changes."""
 
 SCHEMA = """
@@ -19,17 +21,33 @@ CREATE TABLE answers (
     key TEXT PRIMARY KEY, response BLOB NOT NULL, checksum BLOB NOT NULL,
     session TEXT NOT NULL, created REAL NOT NULL
 );
-CREATE TABLE claims (
-    key TEXT PRIMARY KEY, owner TEXT NOT NULL, place TEXT NOT NULL, pid INTEGER NOT NULL,
-    started TEXT NOT NULL, beat REAL NOT NULL
+CREATE TABLE owners (
+    owner TEXT PRIMARY KEY, place TEXT NOT NULL, pid INTEGER NOT NULL, started TEXT NOT NULL,
+    beat REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE claims (key TEXT PRIMARY KEY, owner TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE failures (
+    session TEXT NOT NULL, key TEXT NOT NULL, failure BLOB NOT NULL, created REAL NOT NULL,
+    PRIMARY KEY (session, key)
+) WITHOUT ROWID;
+CREATE TABLE attempts (
+    id INTEGER PRIMARY KEY, session TEXT NOT NULL, provider TEXT NOT NULL, owner TEXT NOT NULL,
+    reserved REAL NOT NULL
 );
+CREATE TABLE paces (
+    session TEXT NOT NULL, provider TEXT NOT NULL, slots REAL NOT NULL, most REAL NOT NULL,
+    rate REAL NOT NULL, free_at REAL NOT NULL, cut_at REAL NOT NULL, begun REAL NOT NULL,
+    refused_at REAL NOT NULL, refused REAL NOT NULL, latency REAL NOT NULL, best REAL NOT NULL,
+    PRIMARY KEY (session, provider)
+) WITHOUT ROWID;
 CREATE TABLE counts (
-    session TEXT NOT NULL, owner TEXT NOT NULL, calls INTEGER NOT NULL, failed INTEGER NOT NULL,
+    session TEXT PRIMARY KEY, began REAL NOT NULL, calls INTEGER NOT NULL, failed INTEGER NOT NULL,
     input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, cost REAL NOT NULL,
-    unpriced INTEGER NOT NULL, seconds REAL NOT NULL, PRIMARY KEY (session, owner)
-);
+    unpriced INTEGER NOT NULL, seconds REAL NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE saved (
-    session TEXT NOT NULL, key TEXT NOT NULL, created REAL NOT NULL, PRIMARY KEY (session, key)
+    session TEXT NOT NULL, key TEXT NOT NULL, cost REAL NOT NULL, created REAL NOT NULL,
+    PRIMARY KEY (session, key)
 ) WITHOUT ROWID;
 CREATE TABLE results (
     session TEXT NOT NULL, test TEXT NOT NULL, note TEXT NOT NULL, created REAL NOT NULL
@@ -78,6 +96,15 @@ class Database:
         except (sqlite3.DatabaseError, OSError, MisuseError) as error:
             return _run(self._in_memory(error), statement, rows)
 
+    def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` in a transaction, and return what it returns; it may be run twice."""
+        try:
+            return _transacted(self._connection or self._made(), work)
+        except sqlite3.ProgrammingError:
+            raise
+        except (sqlite3.DatabaseError, OSError, MisuseError) as error:
+            return _transacted(self._in_memory(error), work)
+
     def warn(self, message: str) -> None:
         """Keep `message`, once."""
         if message not in self.warnings:
@@ -111,12 +138,16 @@ class Database:
         return self._connection
 
 
+def _transacted(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+    connection.execute("BEGIN IMMEDIATE")
+    with connection:
+        return work(connection)
+
+
 def _run(connection: sqlite3.Connection, statement: str, rows: list[Sequence[object]]) -> int:
     if len(rows) == 1:
         return connection.execute(statement, rows[0]).rowcount
-    connection.execute("BEGIN IMMEDIATE")
-    with connection:
-        return connection.executemany(statement, rows).rowcount
+    return _transacted(connection, lambda found: found.executemany(statement, rows).rowcount)
 
 
 def _opened(path: Path) -> sqlite3.Connection | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
 from pytest_llmops.store.canonical import JsonValue, digest
@@ -28,11 +28,19 @@ class Request:
     """All other fields of the call: temperature, tools, response_format, unknown ones too."""
     repeat: int = 1
     """Which of the repeated answers to this question is asked for, from 1."""
+    fallback: tuple[str, ...] = ()
+    """`provider:model` to ask in turn where this model cannot be had; no part of the request's identity."""
 
     @property
     def payload(self) -> dict[str, Any]:
         """Return the fields that reach the provider."""
         return {"model": self.model, "messages": list(self.messages), **self.parameters}
+
+    def stand_ins(self) -> Iterator[Request]:
+        """Yield the same question to each of the fallback models."""
+        for named in self.fallback:
+            provider, model = split_model(named)
+            yield replace(self, provider=provider, model=model, fallback=())
 
     def digest(self, identity: Mapping[str, JsonValue]) -> str:
         """Return the request digest, the key under which the answer is cached.
@@ -81,6 +89,10 @@ class Response:
     usage: Usage = field(default_factory=Usage)
     timing: Timing = field(default_factory=lambda: Timing(seconds=0.0))
     request_id: str | None = None
+    cost: float | None = None
+    """US dollars when it was made; None where the price was not known."""
+    fallback: str | None = None
+    """`provider:model` that stood in for the model asked; None where it answered itself."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the answer as JSON values."""
@@ -121,6 +133,12 @@ class Embeddings:
     usage: Usage = field(default_factory=Usage)
     seconds: float = 0.0
     request_id: str | None = None
+
+
+def split_model(model: str) -> tuple[str, str]:
+    """Return provider and model name of `provider:model`; a bare name means openai."""
+    provider, colon, name = model.partition(":")
+    return (provider, name) if colon else ("openai", model)
 
 
 class Provider(Protocol):

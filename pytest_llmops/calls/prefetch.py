@@ -17,6 +17,11 @@ def always(index: int) -> bool:  # noqa: ARG001 - stands for a look-up
     return True
 
 
+def nothing() -> int:
+    """Return 0: no job is started ahead."""
+    return 0
+
+
 class LoopThread:
     """Run coroutines in a daemon thread, whatever event loops the main thread runs."""
 
@@ -79,7 +84,7 @@ class Prefetch(Generic[T]):
     Args:
         loop: where jobs run.
         jobs: make the coroutines, in the order of the coming items.
-        ahead: most jobs started beyond the highest one asked for; 0 for none.
+        ahead: says how many jobs may be started beyond the highest one asked for.
         first: the first index to look ahead to: worker i of n takes i...
         stride: ...and every n-th after it. Any index can be asked for.
         may_start: tells whether the look-ahead may start a job yet.
@@ -90,7 +95,7 @@ class Prefetch(Generic[T]):
         loop: LoopThread,
         jobs: Sequence[Callable[[], Coroutine[Any, Any, T]]],
         *,
-        ahead: int,
+        ahead: Callable[[], int],
         first: int = 0,
         stride: int = 1,
         may_start: Callable[[int], bool] = always,
@@ -125,21 +130,21 @@ class Prefetch(Generic[T]):
 
     def stop(self) -> None:
         """Cancel what runs ahead; results can still be asked for."""
-        self._ahead = 0
+        self._ahead = nothing
         running = [index for index, future in self._futures.items() if not future.done()]
         for index in running:
             self._futures.pop(index).cancel()
 
     def finish(self) -> None:
         """Start nothing more, and wait for what runs ahead."""
-        self._ahead = 0
+        self._ahead = nothing
         for future in self._futures.values():
             # Nobody here has asked for it: what went wrong is told to whoever does.
             with contextlib.suppress(Exception, CancelledError):
                 future.result()
 
     def _look_ahead(self) -> None:
-        for index in self._own[self._position : self._position + self._ahead]:
+        for index in self._own[self._position : self._position + self._ahead()]:
             if index in self._futures or self._may_start(index):
                 self._started(index)
 

@@ -72,6 +72,7 @@ class Retry:
             f"the deadline is {self.deadline:g} s.{asked}",
             request_id=error.request_id,
             retry_after=error.retry_after,
+            overloaded=error.overloaded,
         ) from None
 
 

@@ -15,6 +15,8 @@ class Tally:
     """Calls that gave no answer in the end."""
     saved: int = 0
     """Answers that came from the cache or the stored baseline instead."""
+    saved_cost: float = 0.0
+    """US dollars that these answers cost once, as far as it is known."""
     input_tokens: int = 0
     output_tokens: int = 0
     cost: float = 0.0

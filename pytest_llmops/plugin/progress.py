@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from pytest_llmops.calls.exchange import Response
-from pytest_llmops.calls.prices import cost
 from pytest_llmops.errors import BadAnswerError, CacheMissError, CallError, JudgeError, LlmopsError
 from pytest_llmops.plugin.arms import ArmName
 from pytest_llmops.plugin.asking import Answered, Answers
@@ -138,7 +137,7 @@ class Progress:
         if body is not None and self.test.spec.body is not None:
             scores[PASSED] = body
         result = replace(result, scores=scores)
-        response, request = measured.response, answered.request
+        response = measured.response
         if response is None:
             return result
         return replace(
@@ -146,7 +145,7 @@ class Progress:
             output=response.text,
             usage=response.usage,
             timing=response.timing,
-            cost=cost(request.provider, request.model, response.usage),
+            cost=response.cost,
             request_id=response.request_id,
         )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_llmops.calls.client import Client
 from pytest_llmops.calls.exchange import Provider
 from pytest_llmops.calls.prefetch import LoopThread
 from pytest_llmops.calls.tally import Tally
@@ -66,6 +67,11 @@ class Projects:
             self._by_root[root] = project
         return self._by_root[root]
 
+    @property
+    def slots(self) -> int:
+        """Return about how many calls of this process may be under way at once."""
+        return sum(client.slots for client in self._clients)
+
     def tally(self) -> Tally:
         """Return what all processes of the session spent so far, and let go of the ledgers."""
         tallies = []
@@ -76,12 +82,11 @@ class Projects:
 
     def warnings(self) -> list[str]:
         """Return what went wrong with the cache files of this process."""
-        opened = [project.client for project in self._by_root.values() if "client" in project.__dict__]
-        return [warning for client in opened for warning in client.warnings]
+        return [warning for client in self._clients for warning in client.warnings]
 
     def close(self) -> None:
         """Let go of connections and of the event loop."""
-        opened = [project.client for project in self._by_root.values() if "client" in project.__dict__]
+        opened = self._clients
         # A plan looks answers up and calls nothing: its clients hold files, and no loop runs yet.
         if opened or "loop" in self.__dict__:
             for client in opened:
@@ -91,6 +96,10 @@ class Projects:
     def discard_scratch(self) -> None:
         """Remove the cache of a session that keeps nothing."""
         shutil.rmtree(self._scratch, ignore_errors=True)
+
+    @property
+    def _clients(self) -> list[Client]:
+        return [project.client for project in self._by_root.values() if "client" in project.__dict__]
 
     @property
     def _scratch(self) -> Path:

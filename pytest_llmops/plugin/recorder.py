@@ -148,11 +148,15 @@ class Recorder:
         self._prefetch = Prefetch(
             self._projects.loop,
             [partial(ask_all, self._tests[item], slot) for item in asked if (slot := slot_of(item))],
-            ahead=AHEAD_PER_CALL * self._projects.settings.concurrency,
+            ahead=self._ahead,
             first=int(worker.get("workerid", "gw0").removeprefix("gw")),
             stride=int(worker.get("workercount", 1)),
             may_start=lambda index: self._may_start(asked[index]),
         )
+
+    def _ahead(self) -> int:
+        workers = int(getattr(self._config, "workerinput", {}).get("workercount", 1))
+        return max(AHEAD_PER_CALL, AHEAD_PER_CALL * self._projects.slots // workers)
 
     def _may_start(self, item: pytest.Item) -> bool:
         slot = slot_of(item)

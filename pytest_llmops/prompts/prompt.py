@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from pytest_llmops.calls.exchange import Request
+from pytest_llmops.calls.exchange import Request, split_model
 from pytest_llmops.errors import MisuseError
 from pytest_llmops.store.canonical import SHORT, JsonValue, digest
 
@@ -132,12 +132,6 @@ class Prompt:
             raise MisuseError(
                 f"The prompt {self.name!r} ({self.source or self.version}) cannot be rendered: {error}"
             ) from None
-
-
-def split_model(model: str) -> tuple[str, str]:
-    """Return provider and model name of `provider:model`; a bare name means openai."""
-    provider, colon, name = model.partition(":")
-    return (provider, name) if colon else ("openai", model)
 
 
 @cache

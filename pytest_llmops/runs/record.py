@@ -58,7 +58,12 @@ class CaseResult:
         if self.output is None:
             return None
         return Response(
-            text=self.output, model="", usage=self.usage, timing=self.timing, request_id=self.request_id
+            text=self.output,
+            model="",
+            usage=self.usage,
+            timing=self.timing,
+            request_id=self.request_id,
+            cost=self.cost,
         )
 
     def to_json(self) -> dict[str, Any]:

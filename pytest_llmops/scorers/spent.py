@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from pytest_llmops.calls.exchange import Caller, Response
-from pytest_llmops.calls.prices import cost
 from pytest_llmops.errors import MisuseError, closest
 from pytest_llmops.golden.case import Case
-from pytest_llmops.prompts.prompt import split_model
 from pytest_llmops.scorers.score import Metric, Score, Scorer
 
 SPENT: Final = {"latency": "s", "tokens": "tokens", "cost": "USD"}
@@ -92,7 +90,6 @@ class CostScorer:
 
     async def score(self, case: Case, response: Response, caller: Caller) -> Score:  # noqa: ARG002
         """Return the dollars, 0 or more; an unknown price is no score."""
-        dollars = cost(*split_model(self.model), response.usage)
-        if dollars is None:
+        if response.cost is None:
             return Score(value=None, error=f"the price of {self.model} is not known")
-        return self.metric.score(dollars)
+        return self.metric.score(response.cost)

@@ -13,7 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_llmops.calls.ledger import DAY, EXPIRY, Ledger
+from pytest_llmops.calls.ledger import DAY, Ledger, Turn
+from pytest_llmops.calls.owner import EXPIRY
+from pytest_llmops.calls.pace import Pace
 from pytest_llmops.calls.process import Process
 from pytest_llmops.calls.tally import Tally
 
@@ -53,6 +55,12 @@ def change(path: Path, statement: str, *values: object) -> None:
     with connection:
         connection.execute(statement, values)
     connection.close()
+
+
+def spend(ledger: Ledger, spent: Tally) -> None:
+    turn = ledger.turn("p", Pace(slots=2, most=2), None)
+    assert isinstance(turn, Turn)
+    ledger.ended(turn, spent)
 
 
 def claimer(path: Path, *keys: str) -> subprocess.Popen[str]:
@@ -120,18 +128,19 @@ def test_of_many_that_see_the_dead_owner_one_takes_over(path: Path) -> None:
 @on_linux
 def test_a_process_id_used_again_is_not_trusted(ledger: Ledger, other: Ledger, path: Path) -> None:
     ledger.claim("k")
-    change(path, "UPDATE claims SET started = started || '0'")
+    change(path, "UPDATE owners SET started = started || '0'")
 
     assert other.claim("k")
 
 
 def test_a_claim_without_a_sign_of_life_is_void(ledger: Ledger, other: Ledger, path: Path) -> None:
     ledger.claim("k")
-    change(path, "UPDATE claims SET beat = beat - ?", EXPIRY + 1)
+    change(path, "UPDATE owners SET beat = beat - ?", EXPIRY + 1)
     ledger.beat()
     assert not other.claim("k")
-    change(path, "UPDATE claims SET beat = beat - ?", EXPIRY + 1)
+    change(path, "UPDATE owners SET beat = beat - ?", EXPIRY + 1)
     assert other.claim("k")
+    other.beat()
     # Neither a late sign of life nor a late release of the old owner counts.
     ledger.release("k")
     assert not ledger.claim("k")
@@ -139,9 +148,9 @@ def test_a_claim_without_a_sign_of_life_is_void(ledger: Ledger, other: Ledger, p
 
 def test_a_process_elsewhere_is_trusted_until_it_is_silent(ledger: Ledger, other: Ledger, path: Path) -> None:
     ledger.claim("k")
-    change(path, "UPDATE claims SET place = 'another machine', pid = 1, started = 'x'")
+    change(path, "UPDATE owners SET place = 'another machine', pid = 1, started = 'x'")
     assert not other.claim("k")
-    change(path, "UPDATE claims SET beat = beat - ?", EXPIRY + 1)
+    change(path, "UPDATE owners SET beat = beat - ?", EXPIRY + 1)
     assert other.claim("k")
 
 
@@ -158,7 +167,7 @@ def test_a_process_knows_itself_and_the_dead() -> None:
 
 def test_counting_makes_no_file_before_the_first_count(ledger: Ledger, path: Path) -> None:
     assert ledger.tally() == Tally()
-    ledger.saved([])
+    ledger.saved({})
     ledger.close()
     assert not path.parent.exists()
 
@@ -179,7 +188,7 @@ SPENT = st.builds(
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     path = tmp_path_factory.mktemp("tally") / "cache.sqlite"
     foreign = Ledger(path, session="foreign")
-    foreign.record(Tally(calls=1000))
+    spend(foreign, Tally(calls=1000))
     yield path
     foreign.close()
 
@@ -190,7 +199,7 @@ def test_the_tally_adds_up_over_processes(shared: Path, spent: list[tuple[bool, 
     session = uuid.uuid4().hex
     one, two = Ledger(shared, session=session), Ledger(shared, session=session)
     for first, each in spent:
-        (one if first else two).record(each)
+        spend(one if first else two, each)
 
     assert one.tally() == two.tally() == sum((each for _, each in spent), Tally())
     one.close()
@@ -199,25 +208,25 @@ def test_the_tally_adds_up_over_processes(shared: Path, spent: list[tuple[bool, 
 
 def test_a_saved_answer_counts_once_in_a_session(ledger: Ledger, other: Ledger, path: Path) -> None:
     again = Ledger(path, session="s")
-    ledger.saved({"a", "b"})
-    again.saved(["b", "c"])
-    other.saved(["a"])
+    ledger.saved({"a": 1.0, "b": 0.5})
+    again.saved({"b": 0.5, "c": 0.0})
+    other.saved({"a": 1.0})
 
-    assert ledger.tally() == again.tally() == Tally(saved=3)
-    assert other.tally() == Tally(saved=1)
+    assert ledger.tally() == again.tally() == Tally(saved=3, saved_cost=1.5)
+    assert other.tally() == Tally(saved=1, saved_cost=1.0)
     again.close()
 
 
 def test_old_saved_answers_are_forgotten(ledger: Ledger, path: Path) -> None:
-    ledger.saved(["a"])
+    ledger.saved({"a": 1.0})
     change(path, "UPDATE saved SET created = created - ?", DAY + 1)
-    ledger.saved(["b"])
+    ledger.saved({"b": 0.0})
 
     assert ledger.tally() == Tally(saved=1)
 
 
 def test_counts_outlive_the_ledger(ledger: Ledger, path: Path) -> None:
-    ledger.record(Tally(calls=2, cost=0.5))
+    spend(ledger, Tally(calls=2, cost=0.5))
     ledger.close()
 
     assert ledger.tally() == Tally(calls=2, cost=0.5)
@@ -228,7 +237,7 @@ def test_a_file_that_cannot_be_used_stops_nothing(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "local" / "cache.sqlite", session="s")
 
     assert ledger.claim("k")
-    ledger.record(Tally(calls=1))
+    spend(ledger, Tally(calls=1))
     assert ledger.tally() == Tally(calls=1)
     assert len(ledger.warnings) == 1
     ledger.close()

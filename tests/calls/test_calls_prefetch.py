@@ -111,7 +111,7 @@ def test_a_closed_thread_takes_nothing() -> None:
 
 def test_the_look_ahead_is_bounded_and_moves(loop: LoopThread) -> None:
     jobs = Jobs(loop, 10)
-    prefetch = Prefetch(loop, jobs.all(), ahead=3)
+    prefetch = Prefetch(loop, jobs.all(), ahead=lambda: 3)
     assert jobs.settled() == [0, 1, 2]
     jobs.let_go(0, 1)
 
@@ -124,7 +124,7 @@ def test_the_look_ahead_is_bounded_and_moves(loop: LoopThread) -> None:
 
 def test_a_result_waits_for_its_own_job_only(loop: LoopThread) -> None:
     jobs = Jobs(loop, 4)
-    prefetch = Prefetch(loop, jobs.all(), ahead=4)
+    prefetch = Prefetch(loop, jobs.all(), ahead=lambda: 4)
     jobs.let_go(2)
 
     assert prefetch.result(2) == 20
@@ -135,7 +135,7 @@ def test_a_result_waits_for_its_own_job_only(loop: LoopThread) -> None:
 def test_a_result_is_kept(loop: LoopThread) -> None:
     jobs = Jobs(loop, 2)
     jobs.let_go(0)
-    prefetch = Prefetch(loop, jobs.all(), ahead=0)
+    prefetch = Prefetch(loop, jobs.all(), ahead=lambda: 0)
 
     assert [prefetch.result(0), prefetch.result(0)] == [0, 0]
     assert jobs.settled() == [0]
@@ -144,7 +144,7 @@ def test_a_result_is_kept(loop: LoopThread) -> None:
 def test_workers_look_ahead_over_their_own_items(loop: LoopThread) -> None:
     jobs = Jobs(loop, 12)
     jobs.let_go(*range(12))
-    prefetch = Prefetch(loop, jobs.all(), ahead=2, first=1, stride=3)
+    prefetch = Prefetch(loop, jobs.all(), ahead=lambda: 2, first=1, stride=3)
     assert jobs.settled() == [1, 4]
 
     # An item of another worker was given to this one.
@@ -163,7 +163,7 @@ def test_never_more_than_ahead_beyond_the_highest(
     asked = data.draw(st.lists(st.integers(0, count - 1), max_size=8)) if count else []
     jobs = Jobs(shared, count)
     jobs.let_go(*range(count))
-    prefetch = Prefetch(shared, jobs.all(), ahead=ahead, first=first, stride=stride)
+    prefetch = Prefetch(shared, jobs.all(), ahead=lambda: ahead, first=first, stride=stride)
 
     for number in range(len(asked) + 1):
         highest = max(asked[:number], default=-1)
@@ -185,7 +185,7 @@ def test_a_fault_is_raised_and_a_rerun_asks_again(loop: LoopThread) -> None:
     jobs = Jobs(loop, 3)
     jobs.let_go(0, 1, 2)
     jobs.faults = {1: KeyError("x")}
-    prefetch = Prefetch(loop, jobs.all(), ahead=3)
+    prefetch = Prefetch(loop, jobs.all(), ahead=lambda: 3)
 
     assert prefetch.result(0) == 0
     with pytest.raises(KeyError, match="x"):
@@ -197,7 +197,7 @@ def test_a_fault_is_raised_and_a_rerun_asks_again(loop: LoopThread) -> None:
 def test_stopping_cancels_the_look_ahead_and_results_can_still_be_asked(loop: LoopThread) -> None:
     jobs = Jobs(loop, 6)
     jobs.let_go(0)
-    prefetch = Prefetch(loop, jobs.all(), ahead=3)
+    prefetch = Prefetch(loop, jobs.all(), ahead=lambda: 3)
     assert prefetch.result(0) == 0
     jobs.settled()
     prefetch.stop()
@@ -213,7 +213,7 @@ def test_faults_nobody_asks_for_are_silent(loop: LoopThread, caplog: pytest.LogC
     jobs = Jobs(loop, 3)
     jobs.faults = {1: KeyError("x"), 2: KeyError("y")}
     jobs.let_go(0, 1, 2)
-    prefetch = Prefetch(loop, jobs.all(), ahead=3)
+    prefetch = Prefetch(loop, jobs.all(), ahead=lambda: 3)
     assert prefetch.result(0) == 0
     jobs.settled()
     prefetch.stop()
@@ -228,7 +228,7 @@ def test_it_works_inside_a_running_loop(loop: LoopThread) -> None:
     jobs.let_go(0, 1, 2)
 
     async def main() -> list[int]:
-        prefetch = Prefetch(loop, jobs.all(), ahead=2)
+        prefetch = Prefetch(loop, jobs.all(), ahead=lambda: 2)
         return [prefetch.result(index) for index in range(3)]
 
     assert asyncio.run(main()) == [0, 10, 20]
@@ -248,13 +248,13 @@ async def test_it_works_under_anyio(loop: LoopThread, anyio_backend: str) -> Non
     jobs = Jobs(loop, 1)
     jobs.let_go(0)
 
-    assert Prefetch(loop, jobs.all(), ahead=1).result(0) == 0
+    assert Prefetch(loop, jobs.all(), ahead=lambda: 1).result(0) == 0
 
 
 def test_the_look_ahead_starts_no_job_that_may_not_start(loop: LoopThread) -> None:
     jobs, allowed = Jobs(loop, 8), {0, 1, 3}
     jobs.let_go(*range(8))
-    prefetch = Prefetch(loop, jobs.all(), ahead=4, may_start=lambda index: index in allowed)
+    prefetch = Prefetch(loop, jobs.all(), ahead=lambda: 4, may_start=lambda index: index in allowed)
     assert jobs.settled() == [0, 1, 3]
 
     # A job that was held back starts as soon as it may, in its turn.
@@ -268,7 +268,7 @@ def test_the_look_ahead_starts_no_job_that_may_not_start(loop: LoopThread) -> No
 def test_what_is_asked_for_starts_whether_it_may_or_not(loop: LoopThread) -> None:
     jobs = Jobs(loop, 4)
     jobs.let_go(*range(4))
-    prefetch = Prefetch(loop, jobs.all(), ahead=4, may_start=lambda index: False)
+    prefetch = Prefetch(loop, jobs.all(), ahead=lambda: 4, may_start=lambda index: False)
     assert jobs.settled() == []
     assert [prefetch.result(2), prefetch.result(0)] == [20, 0]
     assert jobs.settled() == [2, 0]
@@ -283,6 +283,6 @@ def test_a_job_that_runs_is_not_asked_about_again(loop: LoopThread) -> None:
         asked.append(index)
         return True
 
-    prefetch = Prefetch(loop, jobs.all(), ahead=2, may_start=may_start)
+    prefetch = Prefetch(loop, jobs.all(), ahead=lambda: 2, may_start=may_start)
     assert [prefetch.result(index) for index in range(4)] == [0, 10, 20, 30]
     assert asked == [0, 1, 2, 3]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_llmops.calls.retry import Retry, asked_wait
-from pytest_llmops.errors import BadAnswerError, CallError, FatalCallError, TransientCallError
+from pytest_llmops.errors import BadAnswerError, BudgetError, CallError, FatalCallError, TransientCallError
 
 NOW = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)
 
@@ -159,7 +159,12 @@ def test_cancelling_is_not_a_fault() -> None:
 
 def test_every_class_of_call_error_is_told_apart() -> None:
     # A new class must be placed: is it worth asking again?
-    assert set(CallError.__subclasses__()) == {FatalCallError, TransientCallError, BadAnswerError}
+    assert set(CallError.__subclasses__()) == {
+        FatalCallError,
+        TransientCallError,
+        BadAnswerError,
+        BudgetError,
+    }
 
 
 @pytest.mark.parametrize(

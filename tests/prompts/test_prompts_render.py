@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_llmops.calls.exchange import Request
+from pytest_llmops.calls.exchange import Request, split_model
 from pytest_llmops.errors import MisuseError
-from pytest_llmops.prompts.prompt import Prompt, split_model
+from pytest_llmops.prompts.prompt import Prompt
 
 
 def prompt(template: Any, **more: Any) -> Prompt:

@@ -16,6 +16,7 @@ from pytest_llmops.calls.client import Client
 from pytest_llmops.calls.exchange import Request
 from pytest_llmops.calls.ledger import Ledger
 from pytest_llmops.calls.prefetch import LoopThread, Prefetch
+from pytest_llmops.calls.retry import Retry
 from pytest_llmops.errors import BadAnswerError, CallError, FatalCallError, TransientCallError
 from pytest_llmops.providers.openai import OpenAIProvider
 
@@ -136,7 +137,7 @@ def test_passing_faults_are_asked_again_and_no_fault_is_cached(endpoint: Endpoin
         cache=cache,
         ledger=Ledger(file, session="s"),
         provider_of=lambda name: OpenAIProvider(base_url=endpoint.base_url, api_key=KEY),
-        sleep=lambda seconds: asyncio.sleep(0),
+        retry=Retry(sleep=lambda seconds: asyncio.sleep(0)),
     )
 
     async def outcome(name: str, reply: Scripted) -> tuple[str, int, bool]:
@@ -175,7 +176,7 @@ def hanging_client(endpoint: Endpoint, tmp_path: Path, deadline: float) -> Clien
         cache=Cache(tmp_path / "cache.sqlite", session="s"),
         ledger=Ledger(tmp_path / "cache.sqlite", session="s"),
         provider_of=lambda name: OpenAIProvider(base_url=endpoint.base_url, api_key=KEY),
-        deadline=deadline,
+        retry=Retry(deadline=deadline),
     )
 
 
@@ -194,7 +195,7 @@ def test_a_silent_server_is_left_at_the_deadline(endpoint: Endpoint, tmp_path: P
 
 def test_stopping_in_the_midst_of_calls_leaves_nothing_open(endpoint: Endpoint, tmp_path: Path) -> None:
     client, loop = hanging_client(endpoint, tmp_path, deadline=120.0), LoopThread()
-    ahead = Prefetch(loop, [lambda: client.acall(ASKED)], ahead=1)
+    ahead = Prefetch(loop, [lambda: client.acall(ASKED)], ahead=lambda: 1)
     endpoint.wait_for(1)
     ahead.stop()
     loop.run(client.aclose())
