@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.reliability.faults import FAULTS
 from benchmarks.reliability.suites import PYTEST, Ended, left_behind, run, write_suite
 from benchmarks.server import Entry, serving
 
@@ -33,18 +34,16 @@ class Hang:
     """Threads, sockets and children at the end of the process."""
 
 
-def hang(root: Path, kind: str, *, deadline: float, cases: int = CASES) -> Hang:
-    """Return what comes of a session in which every request meets one kind of fault that lasts.
+def hang(root: Path, kinds: Sequence[str], *, deadline: float, streams: bool = False) -> Hang:
+    """Return what comes of a session in which every request meets a fault that lasts.
 
     Args:
         root: the folder for the suite.
-        kind: of the fault.
+        kinds: of the faults, one for each case.
         deadline: of each call, in seconds.
-        cases: how many.
+        streams: whether the prompt asks for streams.
     """
-    write_suite(
-        root, [f"Question {n}? fault={kind}" for n in range(cases)], streams=kind.startswith("stream")
-    )
+    write_suite(root, [f"Question {n}? fault={kind}" for n, kind in enumerate(kinds)], streams=streams)
     with serving() as server:
         ended = run(root, [*PYTEST, "-q"], {**server.environment, "LLMOPS_DEADLINE": f"{deadline:g}"})
         log = server.log()
@@ -58,7 +57,9 @@ def hangs() -> bool:
     deadline = 3.0
     for kind in KINDS:
         with tempfile.TemporaryDirectory() as folder:
-            found = hang(Path(folder), kind, deadline=deadline)
+            found = hang(
+                Path(folder), [kind] * CASES, deadline=deadline, streams=FAULTS[kind].fits == "streams"
+            )
         good = found.longest <= deadline + GRACE and not found.left and found.told >= CASES
         kept = kept and good
         print(

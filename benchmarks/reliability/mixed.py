@@ -34,7 +34,15 @@ class Mixed:
     breaches: Sequence[Breach]
 
 
-def mixed(root: Path, *, calls: int, rate: float, seed: int, concurrency: int = 64) -> Mixed:
+def mixed(
+    root: Path,
+    *,
+    calls: int,
+    rate: float,
+    seed: int,
+    kinds: Sequence[str] = tuple(FAULTS),
+    concurrency: int = 64,
+) -> Mixed:
     """Return what comes of `calls` calls, of which `rate` meet a fault each time they are tried.
 
     Args:
@@ -42,10 +50,11 @@ def mixed(root: Path, *, calls: int, rate: float, seed: int, concurrency: int = 
         calls: how many.
         rate: share of requests that meet a fault.
         seed: decides which.
+        kinds: of faults.
         concurrency: most calls under way.
     """
     asked = [asking(f"Question {n}?", streams=n % STREAMS == 0) for n in range(calls)]
-    with serving(faults=rate, seed=seed) as server:
+    with serving(faults=rate, kinds=kinds, seed=seed) as server:
         os.environ.update(server.environment)
         found = asyncio.run(outcomes(root, asked, concurrency=concurrency))
         log = server.log()
