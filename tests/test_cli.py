@@ -97,4 +97,4 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     assert caught.value.code == 0
     printed = capsys.readouterr().out
-    assert all(word in printed for word in ("pull", "prompts", "resolve"))
+    assert all(word in printed for word in ("pull", "prompts", "resolve", "cache"))

@@ -1,49 +1,26 @@
-"""Offer the command `llmops`: what needs no test session."""
+"""Offer `llmops prompts …` and `llmops resolve`: versions of prompts, and the names that point at them."""
 
 from __future__ import annotations
 
 import argparse
-import os
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
+from pytest_llmops.cli.here import project_here
 from pytest_llmops.errors import MisuseError
-from pytest_llmops.project import Project
-from pytest_llmops.settings import find_root, load_settings
 from pytest_llmops.store.canonical import SHORT
 
-MIB = 1 << 20
 
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 0 done, 2 the user can mend something."""
-    arguments = _parser().parse_args(argv)
-    try:
-        arguments.run(arguments)
-    except MisuseError as error:
-        print(f"llmops: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="llmops", description="Prompt versions and the embedded model.")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    pull = commands.add_parser(
-        "pull", help="fetch the embedded model", description="Fetch the weights of the embedded model."
-    )
-    pull.set_defaults(run=_pull)
+def add_prompts(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the commands for prompts."""
     prompts = commands.add_parser(
         "prompts", help="register prompt versions and name them", description="Keep prompt versions."
     )
+    _add_prompt_commands(prompts.add_subparsers(title="commands", required=True, metavar="COMMAND"))
     resolve = commands.add_parser("resolve", help="settle a name that two branches moved")
     resolve.add_argument("ref", help="the ref that the message named, such as aliases/triage/production")
     resolve.add_argument("digest", help="the first digits of the digest that is right")
     resolve.add_argument("--why", default="", help="the reason, kept in the log")
     resolve.set_defaults(run=_resolve)
-    _add_prompt_commands(prompts.add_subparsers(title="commands", required=True, metavar="COMMAND"))
-    return parser
 
 
 def _add_prompt_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -64,31 +41,8 @@ def _add_prompt_commands(commands: argparse._SubParsersAction[argparse.ArgumentP
     listing.set_defaults(run=_list)
 
 
-def _project() -> Project:
-    here = Path.cwd()
-    root = find_root(here, here)
-    return Project(root, load_settings(root, os.environ, {}))
-
-
-def _pull(_: argparse.Namespace) -> None:
-    from pytest_llmops.providers.weights import pull
-
-    shown = sys.stderr.isatty()
-
-    def progress(done: int, total: int) -> None:
-        if shown:
-            filled = 30 * done // max(total, 1)
-            bar = "#" * filled + "-" * (30 - filled)
-            print(f"\r[{bar}] {done // MIB} of {total // MIB} MiB", end="", file=sys.stderr, flush=True)
-
-    path = pull(progress)
-    if shown:
-        print(file=sys.stderr)
-    print(f"The embedded model is ready: {path}")
-
-
 def _register(arguments: argparse.Namespace) -> None:
-    project = _project()
+    project = project_here()
     # Any file name does: the look-up begins in the folder that it stands in.
     prompt = project.prompt_file(arguments.prompt, Path.cwd() / "here")
     known = prompt.digest in project.registry.versions(prompt.name)
@@ -97,14 +51,14 @@ def _register(arguments: argparse.Namespace) -> None:
 
 
 def _alias(arguments: argparse.Namespace) -> None:
-    registry = _project().registry
+    registry = project_here().registry
     prompt = registry.get(arguments.name, arguments.version)
     registry.alias(arguments.name, arguments.alias, prompt.digest, why=arguments.why)
     print(f"{arguments.name}@{arguments.alias} is {prompt.name}:{prompt.version}")
 
 
 def _resolve(arguments: argparse.Namespace) -> None:
-    refs = _project().refs
+    refs = project_here().refs
     found = {tip.to for tip in refs.tips(arguments.ref) if tip.to.startswith(arguments.digest)}
     if len(found) != 1:
         raise MisuseError(f"{arguments.digest!r} is not the digest of one of the moves of {arguments.ref}.")
@@ -115,13 +69,13 @@ def _resolve(arguments: argparse.Namespace) -> None:
 def _show(arguments: argparse.Namespace) -> None:
     import yaml
 
-    prompt = _project().registry.resolve(arguments.spec)
+    prompt = project_here().registry.resolve(arguments.spec)
     print(f"# {prompt.name}:{prompt.version}")
     print(yaml.safe_dump(prompt.to_json(), allow_unicode=True, sort_keys=False), end="")
 
 
 def _list(arguments: argparse.Namespace) -> None:
-    registry = _project().registry
+    registry = project_here().registry
     names: dict[str, list[str]] = {}
     for alias, digest in registry.aliases(arguments.name).items():
         names.setdefault(digest, []).append(alias)
