@@ -49,9 +49,14 @@ def _add_prune(parts: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     pruned = _added(
         parts, "prune", "remove answers: name at least one of --older-than, --max-size, --model, --all"
     )
-    pruned.add_argument("--older-than", type=_hours, metavar="AGE", help="those older than this: 12h, 30d, 8w")
     pruned.add_argument(
-        "--max-size", type=_bytes, metavar="SIZE", help="the oldest, until the file takes at most this: 800KB, 500MB, 2GB"
+        "--older-than", type=_hours, metavar="AGE", help="those older than this: 12h, 30d, 8w"
+    )
+    pruned.add_argument(
+        "--max-size",
+        type=_bytes,
+        metavar="SIZE",
+        help="the oldest, until the file takes at most this: 800KB, 500MB, 2GB",
     )
     pruned.add_argument("--model", metavar="NAME", help="only answers of this model")
     pruned.add_argument("--all", action="store_true", help="every answer")
