@@ -7,6 +7,9 @@ Replies are taken in turn from `script(...)`; when that is empty, the server ech
 * `DROP`: the connection is closed without a word;
 * `HANG`: no answer, until the client hangs up or the server closes.
 
+`stream(...)` is a streamed chat completion, `vectors(...)` are embeddings. CONNECT, which asks a proxy for a
+tunnel, is logged and refused.
+
 The log holds one `Seen` for each request. For runs in another process hand `endpoint.environment` to it.
 """
 
@@ -15,7 +18,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -33,6 +36,10 @@ class Reply:
     """A false Content-Length."""
     raw: bytes | None = None
     """Bytes in place of all of HTTP."""
+    portions: Iterable[bytes] | None = None
+    """Portions of a body, sent one by one and chunked, in place of `body`."""
+    cut: bool = False
+    """Break off after the last portion."""
 
     def payload(self) -> bytes:
         if isinstance(self.body, bytes):
@@ -47,6 +54,11 @@ class Seen:
     path: str
     headers: Mapping[str, str]
     body: Mapping[str, Any]
+    method: str = "POST"
+    raw: bytes = b""
+    """The body as it came."""
+    port: int = 0
+    """The client's end of the connection."""
 
     @property
     def text(self) -> str:
@@ -60,7 +72,13 @@ HANG = "hang"
 Scripted = Reply | str | Callable[[Seen], Reply]
 
 
-def answer(text: str | None = "ok", *, finish_reason: str | None = "stop", **message: Any) -> Reply:
+MODEL = "<an edition of the model that was asked>"
+"""Stands for the name of the model in replies."""
+
+
+def answer(
+    text: str | None = "ok", *, finish_reason: str | None = "stop", model: str = MODEL, **message: Any
+) -> Reply:
     """Return a chat completion; further fields go into its message."""
     choice = {
         "index": 0,
@@ -73,7 +91,7 @@ def answer(text: str | None = "ok", *, finish_reason: str | None = "stop", **mes
             "id": "chatcmpl-1",
             "object": "chat.completion",
             "created": 1,
-            "model": "fake-model-1",
+            "model": model,
             "choices": [choice],
             "usage": usage,
         },
@@ -90,6 +108,49 @@ def error(status: int, *, message: str = "no", code: str | None = None, **header
             "x-request-id": "req-1",
             **{name.replace("_", "-"): value for name, value in headers.items()},
         },
+    )
+
+
+def chunk(
+    content: str | None = None, *, finish_reason: str | None = None, **fields: Any
+) -> Mapping[str, Any]:
+    """Return one chunk of a streamed chat completion; further fields go into its delta."""
+    delta = {**({} if content is None else {"content": content}), **fields}
+    return {
+        "object": "chat.completion.chunk",
+        "model": MODEL,
+        "choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}],
+    }
+
+
+USAGE = {
+    "model": MODEL,
+    "choices": [],
+    "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10},
+}
+"""The chunk with which a stream tells what it cost."""
+
+
+def stream(*events: Mapping[str, Any] | str, cut: bool = False, **headers: str) -> Reply:
+    """Return a stream of events; the last one, a text, is mostly `[DONE]`."""
+    texts = [event if isinstance(event, str) else json.dumps(event) for event in events]
+    return Reply(
+        portions=[f"data: {text}\n\n".encode() for text in texts],
+        headers={"content-type": "text/event-stream", "x-request-id": "req-1", **headers},
+        cut=cut,
+    )
+
+
+def vectors(*rows: Any, model: str = MODEL, **fields: Any) -> Reply:
+    """Return embeddings; a row may be its vector, as numbers or base64, or the whole of it."""
+    data = [
+        row if isinstance(row, dict) else {"object": "embedding", "index": index, "embedding": row}
+        for index, row in enumerate(rows)
+    ]
+    usage = {"prompt_tokens": 5, "total_tokens": 5}
+    return Reply(
+        body={"object": "list", "data": data, "model": model, "usage": usage, **fields},
+        headers={"x-request-id": "req-1"},
     )
 
 
@@ -173,22 +234,35 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        reply = self.server.endpoint.reply_to(Seen(path=self.path, headers=headers, body=body))
+        raw = self.rfile.read(int(self.headers["content-length"]))
+        seen = self._seen(json.loads(raw), raw)
+        reply = self.server.endpoint.reply_to(seen)
         if isinstance(reply, Reply):
-            self._send(reply)
+            self._send(reply, f"{seen.body.get('model')}-1".encode())
             return
         if reply == HANG:
             self.server.endpoint.hang()
         self.close_connection = True
 
-    def _send(self, reply: Reply) -> None:
+    def do_CONNECT(self) -> None:
+        self.server.endpoint.reply_to(self._seen({}, b""))
+        self.send_error(503)
+        self.close_connection = True
+
+    def _seen(self, body: Mapping[str, Any], raw: bytes) -> Seen:
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        port = self.client_address[1]
+        return Seen(path=self.path, headers=headers, body=body, method=self.command, raw=raw, port=port)
+
+    def _send(self, reply: Reply, model: bytes) -> None:
         if reply.raw is not None:
             self.wfile.write(reply.raw)
             self.close_connection = True
             return
-        data = reply.payload()
+        if reply.portions is not None:
+            self._send_portions(reply, reply.portions, model)
+            return
+        data = reply.payload().replace(MODEL.encode(), model)
         headers = {
             "content-type": "application/json",
             "content-length": str(len(data) if reply.length is None else reply.length),
@@ -200,6 +274,18 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
         self.close_connection = reply.length is not None
+
+    def _send_portions(self, reply: Reply, portions: Iterable[bytes], model: bytes) -> None:
+        self.send_response(reply.status)
+        for name, value in {**reply.headers, "transfer-encoding": "chunked"}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        for portion in portions:
+            data = portion.replace(MODEL.encode(), model)
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+        if not reply.cut:
+            self.wfile.write(b"0\r\n\r\n")
+        self.close_connection = reply.cut
 
     def log_message(self, *args: object) -> None:
         """Say nothing."""

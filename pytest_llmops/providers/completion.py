@@ -7,53 +7,97 @@ from typing import Any
 
 from pytest_llmops.calls.exchange import Request, Response, Timing, Usage
 from pytest_llmops.errors import BadAnswerError, BadAnswerKind
+from pytest_llmops.providers.served import is_served
+from pytest_llmops.store.canonical import parse_json
 
 BAD_ANSWERS: Mapping[BadAnswerKind, str] = {
     "content_filter": "the provider's content filter withheld the answer.",
     "refusal": "the model refused to answer.",
     "length": "the answer was cut off at its length limit; raise max_tokens or max_completion_tokens.",
+    "malformed": "the answer is malformed: it holds no well-formed message.",
     "empty": "the answer is empty.",
+    "cut_stream": "the stream ended before the answer did.",
 }
 """What an unusable answer says of itself."""
 
 
-def first_choice(reply: object) -> Mapping[str, Any] | None:
-    """Return the first choice of a chat completion, None where it holds no well-formed message."""
-    choices = reply.get("choices") if isinstance(reply, Mapping) else None
+def to_response(
+    reply: Mapping[str, Any],
+    *,
+    request: Request,
+    served_as: Mapping[str, str],
+    timing: Timing,
+    request_id: str | None,
+) -> Response:
+    """Return the answer that a chat completion holds.
+
+    Raises:
+        BadAnswerError: the answer is another model's, cut off, filtered, refused, malformed or empty.
+    """
+    usage = read_usage(reply.get("usage"))
+    check_model(request.model, reply.get("model"), served_as=served_as, usage=usage, request_id=request_id)
+    choice = _first_choice(reply)
+    kind: BadAnswerKind | None = "malformed" if choice is None else _bad_kind(choice)
+    if choice is None or kind is not None:
+        raise bad_answer(request.model, kind or "malformed", usage=usage, request_id=request_id)
+    message = choice["message"]
+    return Response(
+        text=message.get("content") or "",
+        model=str(reply.get("model") or request.model),
+        finish_reason=choice.get("finish_reason"),
+        tool_calls=tuple(message.get("tool_calls") or ()),
+        usage=usage,
+        timing=timing,
+        request_id=request_id,
+    )
+
+
+def check_model(
+    asked: str, answered: object, *, served_as: Mapping[str, str], usage: Usage, request_id: str | None
+) -> None:
+    """Check that the model that answered is the one that was asked.
+
+    Raises:
+        BadAnswerError: it is another one.
+    """
+    if not is_served(asked, answered, served_as):
+        raise bad_answer(
+            asked,
+            "other_model",
+            told=f"another model answered: {str(answered)[:100]!r}. If that is its name at this server, "
+            "say so with `served_as`.",
+            usage=usage,
+            request_id=request_id,
+        )
+
+
+def bad_answer(
+    model: str, kind: BadAnswerKind, *, told: str = "", usage: Usage, request_id: str | None
+) -> BadAnswerError:
+    """Return the error that an unusable answer of `model` is."""
+    return BadAnswerError(
+        f"{model}: {told or BAD_ANSWERS[kind]}",
+        kind=kind,
+        request_id=request_id,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+    )
+
+
+def read_usage(usage: object) -> Usage:
+    """Return the tokens that a reply counts; unknown where it does not say or says nonsense."""
+    if not isinstance(usage, Mapping):
+        return Usage()
+    given, made = (usage.get(name) for name in ("prompt_tokens", "completion_tokens"))
+    return Usage(input_tokens=_count(given), output_tokens=_count(made))
+
+
+def _first_choice(reply: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    choices = reply.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
     if not isinstance(choice, Mapping) or not isinstance(choice.get("finish_reason"), str | None):
         return None
     return choice if _well_formed(choice.get("message")) else None
-
-
-def to_response(
-    reply: Mapping[str, Any],
-    choice: Mapping[str, Any],
-    *,
-    request: Request,
-    seconds: float,
-    request_id: str | None,
-) -> Response:
-    """Return the answer that a chat completion holds in `choice`.
-
-    Raises:
-        BadAnswerError: the answer is cut off, filtered, refused or empty.
-    """
-    message = choice["message"]
-    text, calls = message.get("content") or "", message.get("tool_calls") or []
-    finish = choice.get("finish_reason")
-    kind = _bad_kind(finish=finish, refusal=message.get("refusal"), empty=not (text.strip() or calls))
-    if kind is not None:
-        raise BadAnswerError(f"{request.model}: {BAD_ANSWERS[kind]}", kind=kind, request_id=request_id)
-    return Response(
-        text=text,
-        model=str(reply.get("model") or request.model),
-        finish_reason=finish,
-        tool_calls=tuple(calls),
-        usage=_usage(reply.get("usage")),
-        timing=Timing(seconds=seconds),
-        request_id=request_id,
-    )
 
 
 def _well_formed(message: object) -> bool:
@@ -67,22 +111,35 @@ def _well_formed(message: object) -> bool:
     )
 
 
-def _bad_kind(*, finish: object, refusal: object, empty: bool) -> BadAnswerKind | None:
+def _bad_kind(choice: Mapping[str, Any]) -> BadAnswerKind | None:
+    message, finish = choice["message"], choice.get("finish_reason")
+    calls = message.get("tool_calls") or []
     if finish == "content_filter":
         return "content_filter"
-    if refusal:
+    if message.get("refusal"):
         return "refusal"
     if finish == "length":
         return "length"
+    if not all(map(_callable, calls)):
+        return "malformed"
     # A missing finish_reason is no fault: Ollama sends none.
-    return "empty" if empty else None
+    return None if calls or (message.get("content") or "").strip() else "empty"
 
 
-def _usage(usage: object) -> Usage:
-    if not isinstance(usage, Mapping):
-        return Usage()
-    given, made = (usage.get(name) for name in ("prompt_tokens", "completion_tokens"))
-    return Usage(input_tokens=_count(given), output_tokens=_count(made))
+def _callable(call: Mapping[str, Any]) -> bool:
+    function = call.get("function")
+    if function is None:
+        # A custom tool takes free text.
+        return True
+    arguments = function.get("arguments") if isinstance(function, Mapping) else 0
+    if not isinstance(arguments, str):
+        # Some servers send the arguments read, or none.
+        return isinstance(arguments, Mapping | None)
+    try:
+        parse_json(arguments or "{}")
+    except ValueError:
+        return False
+    return True
 
 
 def _count(value: object) -> int | None:

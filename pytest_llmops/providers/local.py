@@ -13,6 +13,7 @@ from pytest_llmops.calls.exchange import Request, Response
 from pytest_llmops.errors import MisuseError, TransientCallError
 from pytest_llmops.providers.local_join import INSTALL, Address, SharedServer
 from pytest_llmops.providers.openai import OpenAIProvider
+from pytest_llmops.providers.served import ANY_MODEL
 from pytest_llmops.providers.weights import Weights, find_weights
 from pytest_llmops.store.canonical import JsonValue
 
@@ -79,7 +80,8 @@ class LocalProvider:
         known = self._connected
         if known is not None and known[0] == address:
             return known[1]
-        provider = OpenAIProvider(base_url=address.base_url, api_key=address.token)
+        # The server names the weights' file, not the model.
+        provider = OpenAIProvider(base_url=address.base_url, api_key=address.token, served_as=ANY_MODEL)
         self._connected = (address, provider)
         if known is not None:
             await known[1].aclose()

@@ -30,22 +30,38 @@ def body(text: bytes | str | dict[str, Any], **headers: str) -> Reply:
     return Reply(body=text, headers={**HEADERS, **headers})
 
 
+def call(arguments: object) -> dict[str, Any]:
+    return {"id": "c1", "type": "function", "function": {"name": "look_up", "arguments": arguments}}
+
+
 # name -> reply, class, bad answer's kind. Fatal and bad answers are asked once, passing faults again.
 FAULTS: dict[str, tuple[Scripted, type[CallError], str | None]] = {
     **{
-        f"status {status}": (error(status), FatalCallError, None) for status in (400, 401, 403, 404, 413, 422)
+        f"status {status}": (error(status), FatalCallError, None)
+        for status in (400, 401, 403, 404, 410, 413, 418, 422, 451, 501)
     },
     **{
         f"status {status}": (error(status), TransientCallError, None)
         for status in (408, 409, 425, 429, 500, 502, 503, 504, 529)
     },
     "spent quota": (error(429, code="insufficient_quota"), FatalCallError, None),
+    "spent quota that says to ask again": (
+        error(429, code="insufficient_quota", x_should_retry="true"),
+        FatalCallError,
+        None,
+    ),
+    "400 that says to ask again": (error(400, x_should_retry="true"), TransientCallError, None),
+    "500 that says not to ask again": (error(500, x_should_retry="false"), FatalCallError, None),
+    "500 that says nothing clear": (error(500, x_should_retry="maybe"), TransientCallError, None),
+    "400 without a word": (Reply(status=400, headers=HEADERS), FatalCallError, None),
+    "400 with bytes": (Reply(status=400, body=b"\xff\xfe", headers=HEADERS), FatalCallError, None),
     "spent quota with 200": (body({"error": {"code": "insufficient_quota"}}), FatalCallError, None),
     "redirect": (
         Reply(status=307, headers={**HEADERS, "location": "http://127.0.0.1:9/"}),
         FatalCallError,
         None,
     ),
+    "not modified": (Reply(status=304, headers={**HEADERS, "content-length": "0"}), FatalCallError, None),
     "error page": (
         Reply(status=502, body="<html>Bad gateway</html>", headers=HEADERS),
         TransientCallError,
@@ -54,30 +70,23 @@ FAULTS: dict[str, tuple[Scripted, type[CallError], str | None]] = {
     "200 with HTML": (body("<html>Log in</html>", **{"content-type": "text/html"}), TransientCallError, None),
     "200 with an error": (body({"error": {"message": "overloaded"}}), TransientCallError, None),
     "200 with an error in text": (body({"error": "overloaded"}), TransientCallError, None),
+    "200 with an error that lasts": (
+        body({"error": {"message": "no", "type": "invalid_request_error"}}),
+        FatalCallError,
+        None,
+    ),
+    "200 with a status that passes": (
+        body({"error": {"message": "no", "code": 502, "type": "invalid_request_error"}}),
+        TransientCallError,
+        None,
+    ),
+    "200 with a status that lasts": (body({"error": {"code": "403"}}), FatalCallError, None),
     "200 with cut JSON": (body(GOOD[:-20]), TransientCallError, None),
     "200 with nothing": (body(b""), TransientCallError, None),
     "200 with null": (body("null"), TransientCallError, None),
     "200 with a list": (body("[]"), TransientCallError, None),
     "200 with bytes that are no UTF-8": (body(GOOD.replace(b"Hi", b"\xff\xfe")), TransientCallError, None),
-    "no choices": (body({"choices": []}), TransientCallError, None),
-    "choices of null": (body({"choices": None}), TransientCallError, None),
-    "choice without message": (body({"choices": [{"finish_reason": "stop"}]}), TransientCallError, None),
-    "message of null": (body({"choices": [{"message": None}]}), TransientCallError, None),
-    "content of parts": (
-        body({"choices": [{"message": {"content": [{"text": "x"}]}}]}),
-        TransientCallError,
-        None,
-    ),
-    "tool calls of text": (
-        body({"choices": [{"message": {"content": None, "tool_calls": ["x"]}}]}),
-        TransientCallError,
-        None,
-    ),
-    "tool calls of a number": (
-        body({"choices": [{"message": {"content": None, "tool_calls": 5}}]}),
-        TransientCallError,
-        None,
-    ),
+    "200 with something else": (body({"status": "ok"}), TransientCallError, None),
     "no HTTP": (Reply(raw=b"SSH-2.0-OpenSSH\r\n\r\n"), TransientCallError, None),
     "dropped connection": (DROP, TransientCallError, None),
     "shorter than announced": (
@@ -96,10 +105,32 @@ FAULTS: dict[str, tuple[Scripted, type[CallError], str | None]] = {
     "empty": (answer(""), BadAnswerError, "empty"),
     "blank": (answer(" \n"), BadAnswerError, "empty"),
     "null content": (answer(None), BadAnswerError, "empty"),
+    "no choices": (body({"choices": []}), BadAnswerError, "malformed"),
+    "choices of null": (body({"choices": None}), BadAnswerError, "malformed"),
+    "choice of text": (body({"choices": ["Hi."]}), BadAnswerError, "malformed"),
+    "choice without message": (body({"choices": [{"finish_reason": "stop"}]}), BadAnswerError, "malformed"),
+    "message of null": (body({"choices": [{"message": None}]}), BadAnswerError, "malformed"),
+    "message of nothing": (body({"choices": [{"message": {}}]}), BadAnswerError, "malformed"),
+    "content of parts": (
+        body({"choices": [{"message": {"content": [{"text": "x"}]}}]}),
+        BadAnswerError,
+        "malformed",
+    ),
+    "tool calls of text": (answer(None, tool_calls=["x"]), BadAnswerError, "malformed"),
+    "tool calls of a number": (answer(None, tool_calls=5), BadAnswerError, "malformed"),
+    "tool call with cut arguments": (answer(None, tool_calls=[call('{"id": ')]), BadAnswerError, "malformed"),
+    "tool call with a number": (answer(None, tool_calls=[call(4)]), BadAnswerError, "malformed"),
+    "tool call cut at the limit": (
+        answer(None, finish_reason="length", tool_calls=[call('{"id": ')]),
+        BadAnswerError,
+        "length",
+    ),
+    "another model": (answer("Hi.", model="other-model"), BadAnswerError, "other_model"),
+    "another model that refuses": (answer(None, model="o", refusal="No."), BadAnswerError, "other_model"),
 }
 
-WITHOUT_HEADERS = {"no HTTP", "dropped connection", "shorter than announced", "broken compression"}
-"""Faults in which no answer, and so no request id, arrives."""
+WITHOUT_HEADERS = {"no HTTP", "dropped connection"}
+"""Faults in which no headers, and so no request id, arrive."""
 
 
 def fault(endpoint: Endpoint, *, timeout: float = 30.0) -> CallError:
@@ -128,6 +159,66 @@ def test_each_fault_has_one_class(endpoint: Endpoint, name: str) -> None:
     if name not in WITHOUT_HEADERS:
         assert caught.request_id == "req-1"
         assert "(request id req-1)" in str(caught)
+
+
+def test_a_bad_answer_says_what_it_cost(endpoint: Endpoint) -> None:
+    for reply in (answer("Hi", finish_reason="length"), answer(None, tool_calls=5), answer("x", model="o")):
+        endpoint.script(reply)
+
+        caught = fault(endpoint)
+
+        assert isinstance(caught, BadAnswerError)
+        assert (caught.input_tokens, caught.output_tokens) == (7, 3)
+
+
+@pytest.mark.parametrize("status", [429, 500, 503, 529])
+def test_a_server_without_room_is_told_from_a_broken_one(endpoint: Endpoint, status: int) -> None:
+    endpoint.script(error(status))
+
+    caught = fault(endpoint)
+
+    assert isinstance(caught, TransientCallError)
+    assert caught.overloaded is (status != 500)
+
+
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        ("https://me:pass-word@else.example/v2?key=tok-12345", "a redirect to https://else.example/v2."),
+        ("/login?key=tok-12345", "/login."),
+        ("", "a redirect to nowhere."),
+        ("http://[::1", "a place that is no URL."),
+    ],
+)
+def test_a_redirect_is_not_followed_and_says_where_it_points(
+    endpoint: Endpoint, location: str, shown: str
+) -> None:
+    endpoint.script(Reply(status=308, headers={"location": location}))
+
+    told = str(fault(endpoint))
+
+    assert "answered 308" in told
+    assert shown in told
+    assert "pass-word" not in told
+    assert "tok-12345" not in told
+
+
+def test_a_small_reply_that_unpacks_to_a_huge_one_is_not_read_whole(endpoint: Endpoint) -> None:
+    packed = gzip.compress(b" " * (80 << 20))
+    assert len(packed) < 1 << 20
+    endpoint.script(body(packed, **{"content-encoding": "gzip"}))
+
+    caught = fault(endpoint)
+
+    assert type(caught) is FatalCallError
+    assert "sent more than 64 MiB in one reply" in str(caught)
+    assert caught.request_id == "req-1"
+
+
+def test_other_headers_name_the_call_too(endpoint: Endpoint) -> None:
+    endpoint.script(Reply(status=500, headers={"request-id": "req-2"}))
+
+    assert fault(endpoint).request_id == "req-2"
 
 
 def test_passing_faults_are_asked_again_and_no_fault_is_cached(endpoint: Endpoint, tmp_path: Path) -> None:

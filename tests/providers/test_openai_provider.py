@@ -6,10 +6,10 @@ import sys
 from typing import Any
 
 import pytest
-from fake_endpoint import Endpoint, Reply, answer
+from fake_endpoint import HANG, Endpoint, Reply, answer
 
 from pytest_llmops.calls.exchange import Request, Response, Usage
-from pytest_llmops.errors import MisuseError
+from pytest_llmops.errors import MisuseError, TransientCallError
 from pytest_llmops.providers.openai import OpenAIProvider
 
 KEY = "sk-not-a-real-key-1234"
@@ -132,9 +132,56 @@ def test_a_key_that_no_header_can_carry_is_told(endpoint: Endpoint) -> None:
         ask(OpenAIProvider(base_url=endpoint.base_url, api_key="sk-…-1234"), request())
 
 
-def test_a_stream_is_refused(endpoint: Endpoint) -> None:
-    with pytest.raises(MisuseError, match="leave it out"):
-        ask(OpenAIProvider(base_url=endpoint.base_url, api_key=KEY), request(stream=True))
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("timeout", "long"),
+        ("timeout", 0),
+        ("timeout", True),
+        ("extra_headers", ["x"]),
+        ("extra_headers", {"x team": "a"}),
+        ("extra_headers", {"x-team": "a\r\nx-other: b"}),
+        ("extra_headers", {"x-team": 4}),
+        ("extra_query", "q=1"),
+        ("extra_body", [1]),
+    ],
+)
+def test_a_parameter_that_cannot_travel_is_told(endpoint: Endpoint, name: str, value: object) -> None:
+    with pytest.raises(MisuseError, match=name):
+        ask(OpenAIProvider(base_url=endpoint.base_url, api_key=KEY), request(**{name: value}))
+    assert endpoint.seen == []
+
+
+def test_the_timeout_of_a_request_wins(endpoint: Endpoint) -> None:
+    endpoint.script(HANG)
+
+    with pytest.raises(TransientCallError, match="gave no answer"):
+        ask(OpenAIProvider(base_url=endpoint.base_url, api_key=KEY), request(timeout=0.1))
+    assert set(endpoint.seen[0].body) == {"model", "messages"}
+
+
+@pytest.mark.parametrize("arguments", ['{"id": 4}', "", {"id": 4}, None])
+def test_arguments_of_tool_calls_may_be_text_or_read_or_none(endpoint: Endpoint, arguments: object) -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "look_up", "arguments": arguments}}
+    endpoint.script(answer(None, tool_calls=[call]))
+
+    [response] = ask(OpenAIProvider(base_url=endpoint.base_url, api_key=KEY), request())
+
+    assert response.tool_calls == (call,)
+
+
+def test_connections_are_kept(endpoint: Endpoint) -> None:
+    ask(OpenAIProvider(base_url=endpoint.base_url, api_key=KEY), *[request()] * 5)
+
+    assert len({seen.port for seen in endpoint.seen}) == 1
+
+
+def test_no_cookie_is_kept(endpoint: Endpoint) -> None:
+    endpoint.script(Reply(body=answer().body, headers={"set-cookie": "a=b"}))
+
+    ask(OpenAIProvider(base_url=endpoint.base_url, api_key=KEY), request(), request())
+
+    assert "cookie" not in endpoint.seen[1].headers
 
 
 @pytest.mark.parametrize(
