@@ -95,6 +95,10 @@ def _dated(asked: Asked) -> Reply:  # noqa: ARG001
     return error(429, wait=date - now, retry_after=formatdate(date, usegmt=True))
 
 
+def _no_choices(asked: Asked) -> Reply:
+    return page({"object": "chat.completion", "model": asked.model, "choices": []})
+
+
 def _spoilt(spoil: Callable[[bytes], bytes], **more: Any) -> Callable[[Asked], Reply]:
     def reply(asked: Asked) -> Reply:
         whole = completion(replace(asked, body={**asked.body, "stream": False}))
@@ -176,11 +180,10 @@ FAULTS: dict[str, Fault] = {
     "empty_text": _bad(reply=partial(completion, content=""), bad="empty"),
     "cut_tool_call": _bad(reply=partial(completion, finish="tool_calls", **CUT_CALL), bad="malformed"),
     "other_model": _bad(reply=partial(completion, model="somebody-elses-model"), bad="other_model"),
-    # No message at all is a fault of the server, not an answer of the model.
-    "no_choices": _passing(
-        reply=_sent(page({"object": "chat.completion", "model": "m", "choices": []})), fits="chat"
-    ),
-    "stream_cut": _bad(reply=partial(_stream, done=False, end="closed"), bad="cut_stream", fits="streams"),
+    "no_choices": _bad(reply=_no_choices, bad="malformed"),
+    # The connection breaks; in the next one the server ends the stream as if it were whole.
+    "stream_breaks": _passing(reply=partial(_stream, done=False, end="closed"), fits="streams"),
+    "stream_cut": _bad(reply=partial(_stream, done=False), bad="cut_stream", fits="streams"),
     "stream_unfinished": _bad(reply=_stream, bad="cut_stream", fits="streams"),
     "stream_error": _passing(reply=_stream_error, fits="streams"),
     "stream_stalls": _passing(reply=partial(_stream, done=False, end="silent"), fits="streams", lasts=True),
