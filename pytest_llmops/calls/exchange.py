@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from pytest_llmops.store.canonical import JsonValue, digest
@@ -96,7 +96,19 @@ class Response:
 
     def to_json(self) -> dict[str, Any]:
         """Return the answer as JSON values."""
-        return asdict(self)
+        # By hand, for it is done for each call: `asdict` copies deeply.
+        usage, timing = self.usage, self.timing
+        return {
+            "text": self.text,
+            "model": self.model,
+            "finish_reason": self.finish_reason,
+            "tool_calls": self.tool_calls,
+            "usage": {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens},
+            "timing": {"seconds": timing.seconds, "ttft": timing.ttft},
+            "request_id": self.request_id,
+            "cost": self.cost,
+            "fallback": self.fallback,
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Response:

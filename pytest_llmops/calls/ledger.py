@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import TypeVar
 
@@ -35,6 +36,8 @@ ON CONFLICT (session) DO UPDATE SET
 FIND_COUNTS = """
 SELECT calls, failed, input_tokens, output_tokens, cost, unpriced, seconds FROM counts WHERE session = ?
 """
+
+PACE = attrgetter(*Pace.__dataclass_fields__)
 
 FIND_PACE = """
 SELECT slots, most, rate, free_at, cut_at, begun, refused_at, refused, latency, best
@@ -238,10 +241,10 @@ class Ledger:
 
     def _pace(self, connection: sqlite3.Connection, provider: str) -> Pace | None:
         row = connection.execute(FIND_PACE, (self._session, provider)).fetchone()
-        return Pace(**dict(zip(Pace.__dataclass_fields__, row, strict=True))) if row else None
+        return Pace(*row) if row else None
 
     def _put(self, connection: sqlite3.Connection, provider: str, pace: Pace) -> None:
-        values = (self._session, provider, *astuple(pace))
+        values = (self._session, provider, *PACE(pace))
         connection.execute("INSERT OR REPLACE INTO paces VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
 
     def _running(self, connection: sqlite3.Connection, provider: str) -> int:

@@ -10,7 +10,7 @@ CROWDED = 0.3
 QUIET = 0.05
 """Share of recent calls turned away up to which more is tried."""
 
-RECENT = 16
+RECENT = 32
 """About how many calls the recent share looks back on."""
 
 CUT = 0.5
@@ -22,20 +22,20 @@ MARGIN = 0.95
 GROWTH = 0.02
 """Growth of the rate in a second, for each second in which nothing was turned away beyond `HOLD`."""
 
-HOLD = 2.0
+HOLD = 3.0
 """Seconds after a refusal in which the rate does not grow."""
 
 SLOWER = 2.0
 """How many times the best smoothed latency is still taken for the provider's own; beyond it nothing grows."""
 
-PAUSE = 0.5
+PAUSE = 1.0
 """Seconds without calls after a cut for which the provider named no wait."""
 
 WINDOW = 1.0
 """Seconds that an admitted rate is counted over at least: limits are set by the second or longer."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Pace:
     """Be how many calls may be under way, and how fast they may follow each other; times in seconds.
 
@@ -72,14 +72,17 @@ class Pace:
     def started(self, now: float) -> Pace:
         """Return the pace after a call has started."""
         free_at = max(now, self.free_at) + 1 / self.rate if self.rate else self.free_at
-        return replace(self, free_at=free_at, cut_at=self.cut_at or now, begun=self.begun + 1)
+        # Refusals come sooner than answers: a share of the calls started is not misled by that.
+        refused = self.refused * (1 - 1 / RECENT)
+        return replace(
+            self, free_at=free_at, cut_at=self.cut_at or now, begun=self.begun + 1, refused=refused
+        )
 
     def answered(self, now: float, seconds: float) -> Pace:
         """Return the pace after an answer that took so many seconds."""
         latency = self.latency + (seconds - self.latency) / RECENT if self.latency else seconds
         calm = replace(
             self,
-            refused=self.refused * (1 - 1 / RECENT),
             latency=latency,
             best=min(self.best or latency, latency),
         )
@@ -102,7 +105,7 @@ class Pace:
         """
         crowded = replace(
             self,
-            refused=self.refused + (1 - self.refused) / RECENT,
+            refused=min(1.0, self.refused + 1 / RECENT),
             refused_at=now,
             begun=max(0.0, self.begun - (began >= self.cut_at)),
         )

@@ -11,6 +11,7 @@ from pytest_llmops.calls.cache import Cache
 from pytest_llmops.calls.client import Client
 from pytest_llmops.calls.exchange import Request, Response, Usage
 from pytest_llmops.calls.ledger import Ledger
+from pytest_llmops.calls.retry import Retry
 from pytest_llmops.calls.tally import Tally
 from pytest_llmops.errors import (
     BadAnswerError,
@@ -28,6 +29,10 @@ def request(text: str = "hello", **changes: Any) -> Request:
     return Request(
         **{"provider": "scripted", "model": "m", "messages": ({"role": "user", "content": text},), **changes}
     )
+
+
+async def no_wait(seconds: float) -> None:
+    await asyncio.sleep(0)
 
 
 class Gate:
@@ -73,7 +78,7 @@ class Desk:
             cache=Cache(self.path, session=session, fresh_only=fresh_only),
             ledger=self.ledgers[-1],
             provider_of=lambda name: provider,
-            **{"sleep": lambda seconds: asyncio.sleep(0), **options},
+            **{"sleep": no_wait, "retry": Retry(sleep=no_wait), **options},
         )
 
     def tally(self, session: str = "s") -> Tally:

@@ -91,8 +91,8 @@ def test_a_killed_process_loses_no_answer_and_leaves_no_claim(endpoint: Endpoint
     endpoint.script(*[echo] * 20)
     endpoint.otherwise = HANG
     first = asker(path, endpoint)
-    # 16 at once: when 36 have come, 20 are answered and 16 claims are held.
-    endpoint.wait_for(36)
+    # 32 at once: when all 50 have come, 20 are answered and 30 claims are held.
+    endpoint.wait_for(50)
     first.kill()
     first.communicate()
     kept = stored_texts(path)
@@ -100,7 +100,7 @@ def test_a_killed_process_loses_no_answer_and_leaves_no_claim(endpoint: Endpoint
 
     endpoint.otherwise = echo
     assert told(asker(path, endpoint)) == EXPECTED
-    assert len(endpoint.seen) == 36 + 30
+    assert len(endpoint.seen) == 50 + 30
     assert [endpoint.texts.count(text) for text in kept] == [1] * 20
 
 
