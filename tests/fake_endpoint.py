@@ -174,8 +174,12 @@ class Endpoint:
         self._thread.start()
 
     @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self._server.server_port}"
+
+    @property
     def base_url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}/v1"
+        return f"http://{self.host}/v1"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -206,10 +210,14 @@ class Endpoint:
         self._server.server_close()
         self._thread.join()
 
-    def reply_to(self, seen: Seen) -> Reply | str:
+    def arrived(self, seen: Seen) -> None:
         with self._arrival:
             self.seen.append(seen)
             self._arrival.notify_all()
+
+    def reply_to(self, seen: Seen) -> Reply | str:
+        with self._arrival:
+            self.arrived(seen)
             scripted = self._script.popleft() if self._script else self.otherwise
         return scripted(seen) if callable(scripted) else scripted
 
@@ -245,7 +253,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def do_CONNECT(self) -> None:
-        self.server.endpoint.reply_to(self._seen({}, b""))
+        self.server.endpoint.arrived(self._seen({}, b""))
         self.send_error(503)
         self.close_connection = True
 

@@ -38,17 +38,17 @@ class AzureProvider(CompatibleProvider):
         api_version: str | None = None,
         timeout: float = 120.0,
     ) -> None:
-        place = _needed(endpoint, "AZURE_OPENAI_ENDPOINT")
         self._api_version = _needed(api_version, "OPENAI_API_VERSION")
         token = "" if api_key else os.environ.get("AZURE_OPENAI_AD_TOKEN", "").strip()
         self._key = token or (api_key or os.environ.get("AZURE_OPENAI_API_KEY") or "").strip()
         own = {"authorization": f"Bearer {token}"} if token else {"api-key": self._key}
         server = server_at(
-            f"{place.rstrip('/')}/openai",
+            _needed(endpoint, "AZURE_OPENAI_ENDPOINT"),
             source="The endpoint (AZURE_OPENAI_ENDPOINT)",
             headers={**account_headers(), **custom_headers(), **own},
             key=self._key,
             query={"api-version": self._api_version},
+            below="/openai",
             deployments=True,
         )
         # The answer names the model behind a deployment.

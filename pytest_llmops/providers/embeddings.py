@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
 import math
 import struct
 from base64 import b64decode
@@ -17,26 +16,28 @@ def read_vectors(reply: Mapping[str, Any], count: int) -> tuple[Vector, ...] | N
     rows = reply.get("data")
     if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
         return None
-    placed = {row.get("index", place): _vector(row.get("embedding")) for place, row in enumerate(rows)}
-    if len(rows) != count or set(placed) != set(range(count)):
+    placed = {
+        row.get("index", place): row for place, row in enumerate(rows) if isinstance(row.get("index", 0), int)
+    }
+    if len(rows) != count or placed.keys() != set(range(count)):
         return None
-    vectors = tuple(placed[place] for place in range(count))
+    vectors = tuple(_vector(placed[place].get("embedding")) for place in range(count))
     lengths = {len(vector) for vector in vectors}
     return vectors if len(lengths) <= 1 and 0 not in lengths else None
 
 
 def _vector(value: object) -> Vector:
-    # An empty vector stands for what is none.
-    numbers = _unpacked(value) if isinstance(value, str) else value
-    if not isinstance(numbers, list | tuple):
+    """Return what `value` holds; an empty vector where it is none."""
+    try:
+        numbers = _unpacked(value) if isinstance(value, str) else value
+        if not isinstance(numbers, list | tuple) or {type(number) for number in numbers} - {float, int}:
+            return ()
+        vector = tuple(map(float, numbers))
+    except (OverflowError, ValueError, struct.error):
         return ()
-    usable = all(isinstance(number, float | int) and math.isfinite(number) for number in numbers)
-    return tuple(map(float, numbers)) if usable else ()
+    return vector if all(map(math.isfinite, vector)) else ()
 
 
 def _unpacked(text: str) -> Vector:
-    try:
-        packed = b64decode(text, validate=True)
-        return struct.unpack(f"<{len(packed) // 4}f", packed)
-    except (binascii.Error, struct.error, ValueError):
-        return ()
+    packed = b64decode(text, validate=True)
+    return struct.unpack(f"<{len(packed) // 4}f", packed)

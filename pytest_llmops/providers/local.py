@@ -80,7 +80,7 @@ class LocalProvider:
         known = self._connected
         if known is not None and known[0] == address:
             return known[1]
-        # The server names the weights' file, not the model.
+        # The server calls the model by the digest of its weights.
         provider = OpenAIProvider(base_url=address.base_url, api_key=address.token, served_as=ANY_MODEL)
         self._connected = (address, provider)
         if known is not None:

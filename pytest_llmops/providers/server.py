@@ -91,6 +91,7 @@ def server_at(
     headers: Mapping[str, str],
     key: str,
     query: Mapping[str, JsonValue] | None = None,
+    below: str = "",
     deployments: bool = False,
 ) -> Server:
     """Return the server at `url`, whose user info and query are sent and never shown.
@@ -101,6 +102,7 @@ def server_at(
         headers: what is sent beside the common ones, with names in lower case.
         key: hidden from messages.
         query: what is sent beside the query of `url`.
+        below: the path below `url` at which the server begins.
         deployments: whether the model is named in the path.
 
     Raises:
@@ -109,7 +111,7 @@ def server_at(
     hidden = _split(url, source)
     given = dict(parse_qsl(hidden.query))
     return Server(
-        base_url=public_url(url, source),
+        base_url=f"{public_url(url, source)}{below}",
         # User info wins over the key, as in every HTTP client; two Authorization headers cannot go out.
         headers={**COMMON, **headers, **_basic_auth(hidden)},
         query={**given, **(query or {})},

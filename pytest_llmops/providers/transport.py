@@ -107,6 +107,8 @@ class Transport:
         self._timeout = _silence(timeout)
         proxy = environment_proxy(self._root.partition(":")[0], server.host)
         told = proxy.headers if proxy else {}
+        # Of each request and not of the session: aiohttp shows the session's own headers to proxies.
+        self._headers = {**server.headers, **({} if server.encrypted else told)}
         # Redirects are not followed: prompts and the key go to the configured server alone.
         self._options: dict[str, Any] = {"allow_redirects": False}
         if proxy is not None:
@@ -118,7 +120,6 @@ class Transport:
                 limit=0, keepalive_timeout=KEEP_ALIVE, ssl=_trusted() if server.encrypted else True
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers={**server.headers, **({} if server.encrypted else told)},
             # The environment's proxy is known by now; aiohttp would read passwords from ~/.netrc besides.
             trust_env=False,
         )
@@ -138,7 +139,7 @@ class Transport:
             async with self._session.post(
                 URL(f"{self._root}/{letter.path}", encoded=True),
                 data=_packed(letter.payload),
-                headers=letter.headers,
+                headers={**self._headers, **letter.headers},
                 timeout=self._timeout if letter.timeout is None else _silence(letter.timeout),
                 **self._options,
             ) as reply:
