@@ -113,6 +113,9 @@ class Service:
             entry.status = reply.status
             entry.not_before = time.monotonic() + reply.wait if reply.wait else None
             return await send(request, reply, {**reply.headers, "x-request-id": entry.request_id})
+        except ConnectionError:
+            # Clients that leave are part of it.
+            raise asyncio.CancelledError from None
         finally:
             entry.until = time.monotonic()
 

@@ -112,11 +112,11 @@ def piece(asked: Asked, delta: Json, *, finish: str | None = None, model: str = 
     return _envelope(asked, "chat.completion.chunk", [choice], model)
 
 
-def stream(chunks: Iterable[Json], asked: Asked, *, done: bool = True, **more: Any) -> Reply:
+def stream(chunks: Iterable[Json], asked: Asked, *, done: bool = True, model: str = "", **more: Any) -> Reply:
     """Return a stream of events; `done` says whether it ends as it should."""
     events = list(chunks)
     if done and (asked.body.get("stream_options") or {}).get("include_usage"):
-        events.append(_envelope(asked, "chat.completion.chunk", [], "") | {"usage": _usage(asked)})
+        events.append(_envelope(asked, "chat.completion.chunk", [], model) | {"usage": _usage(asked)})
     lines = [json.dumps(event) for event in events] + (["[DONE]"] if done else [])
     body = "".join(f"data: {line}\n\n" for line in lines).encode()
     return Reply(body=body, length="chunked", headers={"content-type": "text/event-stream"}, **more)
