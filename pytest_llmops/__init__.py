@@ -6,7 +6,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pytest_llmops.calls.exchange import Caller, Provider, Request, Response, Timing, Usage
+    from pytest_llmops.calls.exchange import (
+        Caller,
+        EmbeddingRequest,
+        Embeddings,
+        Provider,
+        Request,
+        Response,
+        Timing,
+        Usage,
+    )
     from pytest_llmops.errors import (
         AnswerError,
         BadAnswerError,
@@ -29,6 +38,8 @@ __all__ = [
     "CallError",
     "Caller",
     "Case",
+    "EmbeddingRequest",
+    "Embeddings",
     "FatalCallError",
     "GoldenSet",
     "JudgeError",
@@ -49,7 +60,16 @@ __all__ = [
 ]
 
 _HOMES = {
-    "calls.exchange": ("Caller", "Provider", "Request", "Response", "Timing", "Usage"),
+    "calls.exchange": (
+        "Caller",
+        "EmbeddingRequest",
+        "Embeddings",
+        "Provider",
+        "Request",
+        "Response",
+        "Timing",
+        "Usage",
+    ),
     "errors": (
         "AnswerError",
         "BadAnswerError",
