@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint format clean aa calibration bench-compare
+.PHONY: demo test lint format clean aa calibration bench-compare bench-calls bench-reliability
 
 demo: .venv/installed
 	$(BIN)/python examples/demo.py
@@ -33,6 +33,15 @@ calibration: .venv/installed
 # How long comparisons of large runs take, and the memory; fails where a limit is broken.
 bench-compare: .venv/installed
 	$(BIN)/python -m benchmarks.compare_speed
+
+# A run whose every case is a call, beside the plain official client and beside tests without calls.
+bench-calls: .venv/installed
+	$(BIN)/python -m benchmarks.reliability server
+	$(BIN)/python -m benchmarks.cold_speed
+
+# Calls and sessions under faults, silence and a rate limit, held against the server's own log; 3 minutes.
+bench-reliability: .venv/installed
+	$(BIN)/python -m benchmarks.reliability never_cached faults hang storm
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "pytest-llmops needs Python 3.11 or newer: make PYTHON=python3.11 ...")'

@@ -18,7 +18,12 @@ from benchmarks.reliability.storm import storms
 
 def main() -> int:
     """Run what is named, or everything, and return 0 when every limit is kept."""
-    options = _options()
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--calls", type=int, default=2000)
+    parser.add_argument("--rate", type=float, default=0.3)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
     known: dict[str, Callable[[], bool]] = {
         "server": lambda: server_speed(32_000),
         "faults": lambda: faults(options.calls, options.rate, options.seed),
@@ -26,17 +31,11 @@ def main() -> int:
         "hang": hangs,
         "storm": storms,
     }
+    unknown = [name for name in options.names if name not in known]
+    if unknown:
+        parser.error(f"{unknown[0]!r} is none of {', '.join(known)}")
     kept = [known[name]() for name in options.names or known]
     return 0 if all(kept) else 1
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("names", nargs="*")
-    parser.add_argument("--calls", type=int, default=2000)
-    parser.add_argument("--rate", type=float, default=0.3)
-    parser.add_argument("--seed", type=int, default=1)
-    return parser.parse_args()
 
 
 if __name__ == "__main__":
