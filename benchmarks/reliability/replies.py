@@ -87,9 +87,8 @@ def completion(asked: Asked, *, finish: str | None = "stop", model: str = "", **
     """
     told = {"role": "assistant", "content": answer_to(asked.texts[0]), "refusal": None, **message}
     if asked.streams:
-        return stream(
-            [*pieces(asked, told, model=model), piece(asked, {}, finish=finish, model=model)], asked
-        )
+        last = piece(asked, {}, finish=finish, model=model)
+        return stream([*pieces(asked, told, model=model), last], asked, model=model)
     choice = {"index": 0, "message": told, "finish_reason": finish}
     return page(_envelope(asked, "chat.completion", [choice], model) | {"usage": _usage(asked)})
 
