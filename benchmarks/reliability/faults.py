@@ -141,7 +141,7 @@ FAULTS: dict[str, Fault] = {
     "status_409": _passing(reply=_refusal(409)),
     "status_425": _passing(reply=_refusal(425)),
     "wait_seconds": _passing(reply=_refusal(429, retry_after="1", wait=1.0)),
-    "wait_milliseconds": _passing(reply=_refusal(429, retry_after="9", retry_after_ms="250", wait=0.25)),
+    "wait_milliseconds": _passing(reply=_refusal(429, retry_after="9", retry_after_ms="700", wait=0.7)),
     "wait_date": _passing(reply=_dated),
     "wait_zero": _passing(reply=_refusal(429, retry_after="0")),
     "wait_negative": _passing(reply=_refusal(429, retry_after="-5")),
