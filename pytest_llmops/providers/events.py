@@ -20,11 +20,10 @@ class EventReader:
         Raises:
             UnicodeDecodeError: a line is no UTF-8.
         """
-        held = self._rest
-        if not (b"\n" in portion or b"\r" in portion or (held and held[-1].endswith(b"\r"))):
-            held.append(portion)
+        self._rest.append(portion)
+        if b"\n" not in portion and b"\r" not in portion:
             return []
-        lines = b"".join([*held, portion]).splitlines(keepends=True)
+        lines = b"".join(self._rest).splitlines(keepends=True)
         # A carriage return at the end may be the half of a line end.
         self._rest = [] if not lines or lines[-1].endswith(b"\n") else [lines.pop()]
         return [event for line in lines for event in self._line(line)]

@@ -371,6 +371,21 @@ def test_secrets_of_the_base_url_are_hidden_from_messages(endpoint: Endpoint) ->
     assert "tok-12345" not in str(caught.value)
 
 
+def test_words_of_the_query_are_hidden_where_a_library_names_the_url(endpoint: Endpoint) -> None:
+    endpoint.script(Reply(raw=b"SSH-2.0-OpenSSH\r\n\r\n"))
+
+    async def main() -> None:
+        provider = OpenAIProvider(base_url=f"{endpoint.base_url}?k=tiny", api_key=KEY)
+        try:
+            await provider.complete(ASKED)
+        finally:
+            await provider.aclose()
+
+    with pytest.raises(TransientCallError, match="gave no answer") as caught:
+        asyncio.run(main())
+    assert "tiny" not in str(caught.value)
+
+
 def test_long_pages_are_cut_in_messages(endpoint: Endpoint) -> None:
     endpoint.script(Reply(status=500, body="<p>\n" * 5000))
 

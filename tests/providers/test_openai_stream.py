@@ -4,8 +4,8 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from typing import Any, cast
 
 import pytest
 from fake_endpoint import USAGE, Endpoint, Reply, answer, chunk, error, stream
@@ -13,6 +13,9 @@ from fake_endpoint import USAGE, Endpoint, Reply, answer, chunk, error, stream
 from pytest_llmops.calls.exchange import Request, Response, Usage
 from pytest_llmops.errors import BadAnswerError, CallError, FatalCallError, TransientCallError
 from pytest_llmops.providers.openai import OpenAIProvider
+from pytest_llmops.providers.server import server_at
+from pytest_llmops.providers.streaming import gather_stream
+from pytest_llmops.providers.transport import Reply as IncomingReply
 
 KEY = "sk-not-a-real-key-1234"
 END = (chunk(finish_reason="stop"), "[DONE]")
@@ -95,6 +98,25 @@ def test_the_time_to_the_first_token_ends_with_content(endpoint: Endpoint) -> No
     assert response.timing.ttft >= moments[1] - moments[0]
 
 
+def test_the_time_to_the_first_token_is_that_of_the_first() -> None:
+    moments = []
+
+    class Incoming:
+        headers: Mapping[str, str] = {}
+
+        async def chunks(self) -> AsyncGenerator[bytes, None]:
+            yield b'data: {"choices":[{"delta":{"content":"Hel"}}]}\n\n'
+            moments.append(time.monotonic())
+            yield b'data: {"choices":[{"delta":{"content":"lo"}}]}\n\n'
+
+    start = time.monotonic()
+    server = server_at("http://model.example", source="", headers={}, key="")
+    gathered = asyncio.run(gather_stream(cast("IncomingReply", Incoming()), server, start=start))
+
+    assert gathered.timing.ttft is not None
+    assert start + gathered.timing.ttft <= moments[0]
+
+
 @pytest.mark.parametrize("indexed", [True, False])
 def test_tool_calls_are_put_together(endpoint: Endpoint, indexed: bool) -> None:
     first: Any = {"index": 0} if indexed else {}
@@ -153,7 +175,12 @@ def test_all_shapes_of_events_are_read(endpoint: Endpoint, portions: tuple[bytes
 
 
 def test_the_connection_is_kept_after_a_stream(endpoint: Endpoint) -> None:
-    ask(endpoint, *[stream(chunk("Hi."), *END)] * 3)
+    def portions() -> Iterator[bytes]:
+        yield b'data: {"choices":[{"delta":{"content":"Hi"}}]}\n\ndata: [DONE]\n\n'
+        # Many servers close the stream a moment after its last event.
+        threading.Event().wait(0.05)
+
+    ask(endpoint, *[Reply(portions=portions()) for _ in range(3)])
 
     assert len({seen.port for seen in endpoint.seen}) == 1
 

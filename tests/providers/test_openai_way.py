@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import shutil
 import ssl
 import subprocess
 import threading
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -125,22 +127,62 @@ def test_headers_of_the_environment_are_hidden_from_messages(
     assert "unknown [redacted]" in str(fault(endpoint.base_url))
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs a certificate that nobody trusts")
-def test_a_server_that_is_not_trusted_is_not_asked_again(tmp_path: Path) -> None:
-    made = ["-keyout", str(tmp_path / "key"), "-out", str(tmp_path / "cert"), "-subj", "/CN=127.0.0.1"]
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *made]
+class _Answering(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        body = b'{"choices": [{"message": {"content": "Hi."}}]}'
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def encrypted(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """Serve over TLS, and give the base URL and the certificate, which nobody trusts."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl makes the certificate")
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    made = ["-keyout", str(key), "-out", str(certificate), "-subj", "/CN=127.0.0.1"]
+    named = ["-addext", "subjectAltName=IP:127.0.0.1"]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *made, *named]
     subprocess.run(command, check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "cert", tmp_path / "key")
-    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+    context.load_cert_chain(certificate, key)
+    with HTTPServer(("127.0.0.1", 0), _Answering) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:
-            caught = fault(f"https://127.0.0.1:{server.server_port}/v1")
+            yield f"https://127.0.0.1:{server.server_port}/v1", certificate
         finally:
             server.shutdown()
             thread.join()
 
+
+def test_a_server_that_is_not_trusted_is_not_asked_again(encrypted: tuple[str, Path]) -> None:
+    caught = fault(encrypted[0])
+
     assert type(caught) is FatalCallError
     assert "SSL_CERT_FILE" in str(caught)
+
+
+def test_certificates_of_the_environment_are_trusted(
+    encrypted: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base_url, certificate = encrypted
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+
+    async def main() -> str:
+        provider = OpenAIProvider(base_url=base_url, api_key=KEY)
+        try:
+            return (await provider.complete(Request(provider="openai", model="m", messages=()))).text
+        finally:
+            await provider.aclose()
+
+    assert asyncio.run(main()) == "Hi."
+    # Warnings about what is left open come when it is collected, and are errors here.
+    gc.collect()
