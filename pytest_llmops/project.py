@@ -29,7 +29,7 @@ from pytest_llmops.store.refs import Refs
 
 PROMPT_ENDINGS = (".prompt.yml", ".prompt.yaml", ".txt", ".md", ".j2")
 
-PROVIDERS = ("local", "openai")
+PROVIDERS = ("azure", "local", "openai")
 """Providers that need no hook."""
 
 
@@ -209,7 +209,11 @@ class Project:
             from pytest_llmops.providers.openai import OpenAIProvider
 
             # Half of what a call may take, so that a silent server is asked twice.
-            return OpenAIProvider(timeout=self.settings.deadline / 2)
+            return OpenAIProvider(timeout=self.settings.deadline / 2, served_as=self.settings.served_as)
+        if name == "azure":
+            from pytest_llmops.providers.azure import AzureProvider
+
+            return AzureProvider(timeout=self.settings.deadline / 2)
         if name == "local":
             from pytest_llmops.providers.local import LocalProvider
 

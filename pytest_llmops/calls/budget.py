@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
+TINY = 1e-9
+"""US dollars that sums of floating-point numbers may be off by."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
     """Be what a session has spent, and what is put aside for its calls under way."""
@@ -41,7 +45,7 @@ class Budget:
             return f"--llmops-max-calls={self.calls} is reached"
         if self.seconds is not None and spent.seconds >= self.seconds:
             return f"--llmops-max-seconds={self.seconds:g} is reached"
-        if self.cost is not None and spent.cost + most > self.cost:
+        if self.cost is not None and spent.cost + most > self.cost + TINY:
             return (
                 f"--llmops-max-cost={self.cost:g} is reached: ${spent.cost:.4f} is spent, and the next call "
                 f"can cost ${most:.4f}"
@@ -50,4 +54,4 @@ class Budget:
 
     def must_wait(self, spent: Spent, most: float) -> bool:
         """Tell whether calls under way must end first: they may turn out cheaper than what is put aside."""
-        return self.cost is not None and spent.cost + spent.reserved + most > self.cost
+        return self.cost is not None and spent.cost + spent.reserved + most > self.cost + TINY

@@ -36,6 +36,17 @@ class Request:
         """Return the fields that reach the provider."""
         return {"model": self.model, "messages": list(self.messages), **self.parameters}
 
+    def streamed(self) -> Request:
+        """Return the same question, to be answered piece by piece."""
+        return replace(self, parameters={**self.parameters, "stream": True})
+
+    def answered_by(self, response: Response) -> Request:
+        """Return the request that gave `response`: this one, or the same question to a fallback model."""
+        if response.fallback is None:
+            return self
+        provider, model = split_model(response.fallback)
+        return replace(self, provider=provider, model=model, fallback=())
+
     def stand_ins(self) -> Iterator[Request]:
         """Yield the same question to each of the fallback models."""
         for named in self.fallback:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pytest_llmops.calls.exchange import Request
 from pytest_llmops.errors import MisuseError, closest
-from pytest_llmops.golden.case import Case
 from pytest_llmops.project import Project
 from pytest_llmops.prompts.prompt import Prompt
 from pytest_llmops.runs.record import Run
@@ -29,10 +27,6 @@ class Arm:
     """Ids of the cases that it answers."""
     again: bool = False
     """Ask, whatever the cache and the baseline hold."""
-
-    def request(self, case: Case, repeat: int) -> Request:
-        """Return what to ask."""
-        return self.prompt.render(case.inputs, model=self.model, repeat=repeat)
 
 
 def compares(project: Project) -> bool:

@@ -65,11 +65,7 @@ async def ask_all(test: EvalTest, slot: CaseSlot) -> Answers:
 
 async def _ask(test: EvalTest, slot: CaseSlot, name: ArmName | None) -> Answered:
     spec, arm = test.spec, test.arms[name] if name else None
-    request = (
-        arm.request(slot.case, slot.repeat)
-        if arm
-        else spec.prompt.render(slot.case.inputs, model=spec.model, repeat=slot.repeat)
-    )
+    request = test.request(slot, name)
     client = spec.project.client
     prompt, digest = arm.prompt if arm else spec.prompt, client.digest(request)
     again = arm is not None and arm.again
@@ -78,6 +74,8 @@ async def _ask(test: EvalTest, slot: CaseSlot, name: ArmName | None) -> Answered
         measured = await measure(slot.case, request, spec.scorers, client, ask=ask)
     except LlmopsError as error:
         return Answered(prompt=prompt, request=request, digest=digest, fault=error)
+    if measured.response is not None:
+        digest = client.digest(request.answered_by(measured.response))
     # What was asked again is of today, though the candidate may have been given the old answer.
     reused = not again and client.reused(digest)
     return Answered(prompt=prompt, request=request, digest=digest, measured=measured, reused=reused)

@@ -52,8 +52,10 @@ class Controller:
         return result
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_sessionfinish(self) -> Generator[None, None, None]:
-        """Let --lf run the newly failing cases, not the findings."""
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
+        """Let --lf run the newly failing cases, not the findings, and say by the status what ended it."""
+        if self._session is not None:
+            session.exitstatus = self._session.exit_status(session)
         yield
         if self._session is not None:
             self._session.mend_lastfailed()

@@ -135,7 +135,7 @@ def _replays(test: EvalTest, baseline: Run | None) -> bool:
     if spec.project.settings.cache in ("refresh", "off"):
         return False
     return all(
-        spec.project.client.digest(spec.prompt.render(case.inputs, model=spec.model, repeat=repeat)) in stored
+        spec.project.client.digest(test.request(CaseSlot(spec=spec, case=case, repeat=repeat))) in stored
         for case in test.selected_cases
         for repeat in range(1, spec.repeats + 1)
     )

@@ -73,7 +73,7 @@ class GatheredTest:
             key: result
             for results in (control, self.results)
             for key, result in results.items()
-            if result.status == "unmeasured"
+            if result.lost
         }
         return list(lost.values())
 

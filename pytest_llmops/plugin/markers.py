@@ -8,7 +8,8 @@ MARKERS = {
     "llm_schema": "llm_schema(schema, *, name='schema', required=False): "
     "the answer must be JSON that fits the JSON Schema",
     "llm_metric": "llm_metric(name, *, value=, threshold=, required=False): "
-    "score the answer: exact, contains, icontains, regex, json_equal, latency, cost, or a scorer object",
+    "score the answer: exact, contains, icontains, regex, json_equal, latency, ttft, tokens, cost, or a "
+    "scorer object",
     "llm_judge": "llm_judge(criteria, *, name=, scale='pass_fail', threshold=, model=, required=False): "
     "let a model judge the answer by the criteria",
 }

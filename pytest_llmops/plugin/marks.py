@@ -37,6 +37,11 @@ class EvalSpec:
     """The metric `passed`; None where the test has no body to pass."""
 
     @property
+    def streams(self) -> bool:
+        """Tell whether a scorer asks when the first token came, so that answers must be streamed."""
+        return any(getattr(scorer, "streams", False) for scorer in self.scorers)
+
+    @property
     def metrics(self) -> dict[str, Metric]:
         """Return all metrics by name, in the order of the report."""
         metrics = [scorer.metric for scorer in self.scorers]

@@ -27,7 +27,10 @@ _OPTIONS: dict[str, tuple[str | None, str]] = {
     "limit": ("N", "run at most N cases of each golden set"),
     "model": ("PROVIDER:MODEL", "answer with this model in place of the prompts' own"),
     "cache": ("MODE", "auto, offline (a miss fails), refresh (call again) or off (keep nothing)"),
-    "concurrency": ("N", "calls under way at once (default 16)"),
+    "concurrency": ("N", "most calls under way at once (default: 32 at first, then what the provider takes)"),
+    "max-cost": ("USD", "make no call that could spend more than this"),
+    "max-calls": ("N", "make no more calls than this, retries counted"),
+    "max-seconds": ("S", "make no calls later than this after the first one"),
     "verbose": (None, "show every case that got worse"),
 }
 

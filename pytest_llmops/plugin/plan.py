@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 
+from pytest_llmops.calls.exchange import Request
 from pytest_llmops.golden.case import Case
 from pytest_llmops.plugin.arms import Arm, ArmName, compares
 from pytest_llmops.plugin.marks import EvalSpec
@@ -110,6 +111,12 @@ class EvalTest:
         """Return the stored results of the very same golden row."""
         stored = self.stored.get(case.id, ())
         return stored if stored and stored[0].row_digest == case.digest else ()
+
+    def request(self, slot: CaseSlot, arm: ArmName | None = None) -> Request:
+        """Return what the candidate, or an arm beside it, is asked in a case."""
+        asked = self.arms[arm] if arm else self.spec
+        request = asked.prompt.render(slot.case.inputs, model=asked.model, repeat=slot.repeat)
+        return request.streamed() if self.spec.streams else request
 
     def arms_of(self, slot: CaseSlot) -> list[ArmName]:
         """Return the arms that answer this case and repeat, too."""

@@ -59,9 +59,9 @@ def foresee(test: EvalTest, called: set[str]) -> Foresight:
     held = [result for result in baseline.results if result.response is not None] if baseline else []
     stored = {request for result in held for request in result.requests}
     fresh = spec.project.settings.cache in ("refresh", "off")
-    own = [client.digest(spec.prompt.render(s.case.inputs, model=spec.model, repeat=s.repeat)) for s in slots]
+    own = [client.digest(test.request(slot)) for slot in slots]
     arms = [
-        (test.arms[name], client.digest(test.arms[name].request(slot.case, slot.repeat)))
+        (test.arms[name], client.digest(test.request(slot, name)))
         for slot in slots
         for name in test.arms_of(slot)
     ]

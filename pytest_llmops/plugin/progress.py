@@ -7,7 +7,14 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from pytest_llmops.calls.exchange import Response
-from pytest_llmops.errors import BadAnswerError, CacheMissError, CallError, JudgeError, LlmopsError
+from pytest_llmops.errors import (
+    BadAnswerError,
+    BudgetError,
+    CacheMissError,
+    CallError,
+    JudgeError,
+    LlmopsError,
+)
 from pytest_llmops.plugin.arms import ArmName
 from pytest_llmops.plugin.asking import Answered, Answers
 from pytest_llmops.plugin.body import PASSED
@@ -146,6 +153,7 @@ class Progress:
             usage=response.usage,
             timing=response.timing,
             cost=response.cost,
+            fallback=response.fallback,
             request_id=response.request_id,
         )
 
@@ -172,6 +180,8 @@ def described(error: BaseException) -> str:
 
 def _status_of(answered: Answered | None, fault: LlmopsError | None = None) -> tuple[Status, str]:
     fault = fault or (answered.fault if answered else None)
+    if isinstance(fault, BudgetError):
+        return "not_run", str(fault)
     if isinstance(fault, CallError | JudgeError) and not isinstance(fault, CacheMissError):
         return "unmeasured", str(fault)
     if fault is not None:

@@ -11,7 +11,7 @@ import pytest
 
 from pytest_llmops.calls.exchange import Response
 from pytest_llmops.calls.prefetch import Prefetch
-from pytest_llmops.errors import LlmopsError, MisuseError
+from pytest_llmops.errors import BudgetError, LlmopsError, MisuseError
 from pytest_llmops.plugin.arms import compares
 from pytest_llmops.plugin.asking import Answers, ask_all
 from pytest_llmops.plugin.case import LlmCase
@@ -43,6 +43,7 @@ class Recorder:
         self._stops = EarlyStops(())
         self._progress: dict[pytest.Item, Progress] = {}
         self._announced: set[str] = set()
+        self._answered: set[pytest.Item] = set()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
@@ -77,11 +78,17 @@ class Recorder:
         reason = self._stops.reason(self._tests[item], slot.case.id)
         if reason:
             pytest.skip(reason)
+        if item in self._answered:
+            # It runs anew, so what failed is asked anew.
+            slot.spec.project.client.forgive()
+        self._answered.add(item)
         progress = self._progress[item] = Progress(test=self._tests[item], slot=slot)
         try:
             progress.answers = self._prefetch.result(self._index[item])
         except LlmopsError as error:
             progress.fault = error
+            if isinstance(error, BudgetError):
+                pytest.skip(f"not run: {escape(str(error))}")
             told = escape(f"case {slot.case.id!r}: {error}")
             raise pytest.fail.Exception(told, pytrace=False) from None
         measured: Any = progress.measured

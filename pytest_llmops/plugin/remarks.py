@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from pytest_llmops.errors import closest
@@ -28,6 +29,26 @@ def unmet(settings: Settings, tests: Sequence[GatheredTest], baselines: Sequence
     for tag in dict.fromkeys((*settings.slice, *Gate(settings.gate).tags)):
         if tag not in tags:
             yield f"no case has the tag {tag!r}, so nothing is compared inside it. {closest(tag, tags)}"
+
+
+def fallen_back(tests: Sequence[GatheredTest]) -> Iterator[str]:
+    """Yield a sentence for each test of which a fallback model gave answers."""
+    for test in tests:
+        models = Counter(result.fallback for result in test.run.results if result.fallback)
+        for model, answers in sorted(models.items()):
+            yield (
+                f"{model} stood in for {test.run.header.model}: {answers} of {len(test.results)} answers of "
+                f"{test.key} are not of the model that was asked"
+            )
+
+
+def left_out(tests: Sequence[GatheredTest]) -> str:
+    """Return what the budget left out of the session; "" where it left out nothing."""
+    results = [result for test in tests for result in test.results.values()]
+    missing = [result for result in results if result.status == "not_run"]
+    if not missing:
+        return ""
+    return f"over budget: {len(missing)} of {len(results)} cases were not run; {missing[0].detail}"
 
 
 def no_canary(test: GatheredTest, match: Match) -> str:

@@ -13,10 +13,11 @@ from pytest_llmops.plugin.arms import compares
 from pytest_llmops.plugin.gather import GatheredTest, gather
 from pytest_llmops.plugin.options import session_root
 from pytest_llmops.plugin.projects import Projects
-from pytest_llmops.plugin.remarks import no_canary, unmet
+from pytest_llmops.plugin.remarks import fallen_back, left_out, no_canary, unmet
 from pytest_llmops.plugin.saving import refusal, save
 from pytest_llmops.plugin.summary import paper, write_section
 from pytest_llmops.plugin.verdicts import (
+    UNMEASURED,
     Finding,
     comparison_findings,
     report_findings,
@@ -30,6 +31,11 @@ from pytest_llmops.runs.comparison import Comparison
 from pytest_llmops.runs.drift import Drift, find_drifts
 from pytest_llmops.runs.gate import Gate
 from pytest_llmops.store.names import check_name
+
+OVER_BUDGET = 6
+"""Exit status of a session that its budget cut short; pytest's own go up to 5."""
+
+_ENDED = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
 
 
 class Session:
@@ -75,6 +81,13 @@ class Session:
         report_findings(self._config, session, self._findings)
         if not self._tests:
             self._tell("no eval test ran: nothing was compared or saved", "yellow")
+
+    def exit_status(self, session: pytest.Session) -> int:
+        """Return the exit status: one of its own where nothing failed but that the budget was spent."""
+        lost = sum(finding.name == UNMEASURED for finding in self._findings)
+        if left_out(self._tests) and session.exitstatus in _ENDED and session.testsfailed == lost:
+            return OVER_BUDGET
+        return int(session.exitstatus)
 
     def mend_lastfailed(self) -> None:
         """Let --lf run the newly failing cases, not the findings, which are no items."""
@@ -194,7 +207,10 @@ class Session:
         return scores_lines(runs, tally, width=page.width, secrets=page.secrets) if runs else iter(())
 
     def _remarks(self, page: Page) -> Iterator[Line]:
-        notes = [note for test in self._tests for note in test.notes]
+        over = left_out(self._tests)
+        if over:
+            yield from page.paragraph(over, "red")
+        notes = [note for test in self._tests for note in (*test.notes, *fallen_back([test]))]
         for note in dict.fromkeys([*notes, *self._projects.warnings()]):
             yield from page.paragraph(note, "yellow")
         for text, style in self._told:

@@ -24,6 +24,10 @@ SHOWN = 10
 _UNCOVERED = (Verdict.TOO_FEW, Verdict.NOT_COMPARABLE)
 
 
+UNMEASURED = "unmeasured"
+"""Name of the finding that too many cases were lost."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """Be one reason why the build is red that is not a failed item."""
@@ -56,7 +60,7 @@ def unmeasured_finding(test: GatheredTest, settings: Settings) -> Finding | None
         return None
     return Finding(
         test=test,
-        name="unmeasured",
+        name=UNMEASURED,
         headline=f"{len(lost)} of {len(test.results)} cases could not be measured, "
         f"more than {settings.max_error_share:.0%}",
         details=tuple(f"{result.case_id}: {escape(result.detail)}" for result in lost[:SHOWN]),

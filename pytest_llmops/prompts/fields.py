@@ -29,6 +29,7 @@ PARAMETERS = {
 
 NOT_PARAMETERS = {
     "model": "model",
+    "fallback": "fallback",
     "messages": "messages",
     "tools": "tools",
     "response_format": "responseFormat",
@@ -130,6 +131,22 @@ def parameters(file: YamlFile, fields: Mapping[str, JsonValue]) -> Mapping[str, 
             raise MisuseError(f"{file.at('modelParameters', key)}: {name!r} stands twice, in two spellings.")
         result[name] = item
     return result
+
+
+def fallback(file: YamlFile, fields: Mapping[str, JsonValue]) -> tuple[str, ...]:
+    """Return the models to ask in turn where the prompt's own cannot be had."""
+    value = fields.get("fallback")
+    if value is None:
+        return ()
+    named = [value] if isinstance(value, str) else value
+    if not isinstance(named, list) or not all(isinstance(model, str) and model.strip() for model in named):
+        raise MisuseError(
+            f"{file.at('fallback')}: `fallback` must be a model such as `openai:gpt-5-mini`, or a list of "
+            f"them, not {described(value)}."
+        )
+    if not fields.get("model"):
+        raise MisuseError(f"{file.at('fallback')}: `fallback` stands in for `model`, which is not given.")
+    return tuple(str(model) for model in named)
 
 
 def tools(file: YamlFile, fields: Mapping[str, JsonValue]) -> tuple[Mapping[str, JsonValue], ...]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pytest_llmops.errors import MisuseError, closest
-from pytest_llmops.prompts.fields import check_template, messages, parameters, text_field, tools
+from pytest_llmops.prompts.fields import check_template, fallback, messages, parameters, text_field, tools
 from pytest_llmops.prompts.prompt import Prompt
 from pytest_llmops.prompts.response_format import response_format
 from pytest_llmops.store.names import is_name
@@ -22,6 +22,7 @@ KEYS = LEFT_ALONE | {
     "name",
     "description",
     "model",
+    "fallback",
     "modelParameters",
     "messages",
     "responseFormat",
@@ -69,6 +70,7 @@ def _from_yaml(path: Path, stem: str) -> Prompt:
         name=name,
         description=text_field(file, fields, "description") or "",
         model=text_field(file, fields, "model"),
+        fallback=fallback(file, fields),
         messages=messages(file, fields),
         parameters=parameters(file, fields),
         tools=tools(file, fields),

@@ -31,6 +31,8 @@ class Prompt:
     """temperature, max_tokens and the like, under the names that the API knows."""
     tools: tuple[Mapping[str, JsonValue], ...] = ()
     response_format: Mapping[str, JsonValue] | None = None
+    fallback: tuple[str, ...] = ()
+    """`provider:model` to ask in turn where `model` cannot be had."""
     engine: str = "jinja2"
     description: str = ""
     source: str = ""
@@ -39,7 +41,7 @@ class Prompt:
     @property
     def content(self) -> dict[str, JsonValue]:
         """Return what makes this version: neither name, description nor file layout does."""
-        return {
+        content: dict[str, JsonValue] = {
             "messages": self.messages,
             "model": self.model,
             "parameters": self.parameters,
@@ -47,6 +49,8 @@ class Prompt:
             "response_format": self.response_format,
             "engine": self.engine,
         }
+        # Left out where there is none: versions from before it was known keep their digests.
+        return {**content, "fallback": self.fallback} if self.fallback else content
 
     @property
     def digest(self) -> str:
@@ -86,6 +90,7 @@ class Prompt:
             parameters=content["parameters"],
             tools=tuple(content["tools"]),
             response_format=content["response_format"],
+            fallback=tuple(content.get("fallback", ())),
             engine=content["engine"],
         )
 
@@ -112,6 +117,8 @@ class Prompt:
             messages=tuple(self._message(message, inputs) for message in self.messages),
             parameters=extra,
             repeat=repeat,
+            # Who names another model wants the answers of that one.
+            fallback=self.fallback if self.model and split_model(self.model) == (provider, name) else (),
         )
 
     def _message(self, message: Mapping[str, JsonValue], inputs: Mapping[str, Any]) -> dict[str, JsonValue]:

@@ -46,7 +46,7 @@ def runs_headline(runs: Sequence[Run], tally: Tally, page: Page) -> Iterator[Lin
         for result in answered
     )
     text = f"llmops: {len(answered) - missed:,} of {counted(len(answered), 'answer')} passed, no baseline"
-    lost = sum(result.status == "unmeasured" for result in results)
+    lost = sum(result.lost for result in results)
     facts = [counted(len(runs), "test"), *_lost(lost)]
     yield from _headline(text, facts, tally, page, "yellow" if missed or lost else "green")
 
@@ -55,9 +55,10 @@ def tally_lines(tally: Tally, page: Page) -> Iterator[Line]:
     """Give what the session's calls took: calls made and saved, tokens, dollars, seconds."""
     failed = f" ({tally.failed:,} failed)" if tally.failed else ""
     unpriced = f" ({counted(tally.unpriced, 'call')} of unknown price)" if tally.unpriced else ""
+    worth = f" ({dollars_text(tally.saved_cost, 0)} saved)" if tally.saved_cost else ""
     facts = [
         f"{counted(tally.calls, 'call')} made{failed}",
-        f"{counted(tally.saved, 'answer')} from the cache",
+        f"{counted(tally.saved, 'answer')} from the cache{worth}",
     ]
     if tally.calls:
         facts += [

@@ -155,6 +155,8 @@ def _line(run: Run, result: CaseResult) -> dict[str, Any]:
     values = result.to_json()
     for name in (*_VARYING, "nodeid", "stored_scores", "test_key"):
         del values[name]
+    if values["fallback"] is None:
+        del values["fallback"]
     metrics = run.header.metrics
     values["scores"] = {name: score for name, score in values["scores"].items() if not metrics[name].volatile}
     values["kind"] = "result"

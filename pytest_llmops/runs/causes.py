@@ -6,6 +6,9 @@ from pytest_llmops.prompts.prompt import Prompt
 from pytest_llmops.runs.comparison import Pairing
 from pytest_llmops.runs.record import Header
 
+_OTHERS = {"parameters": 0, "model": 0, "fallback": 0}
+"""Parts of a prompt version that are causes of their own."""
+
 
 def causes_of(
     before: Header, after: Header, *, old: Prompt | None, new: Prompt, pairing: Pairing
@@ -26,12 +29,12 @@ def causes_of(
     }
     parameters = old is not None and old.parameters != new.parameters
     wording = before.prompt_digest != after.prompt_digest and (
-        old is None
-        or {**old.content, "parameters": 0, "model": 0} != {**new.content, "parameters": 0, "model": 0}
+        old is None or {**old.content, **_OTHERS} != {**new.content, **_OTHERS}
     )
     found = {
         "prompt": wording,
         "model": before.model != after.model,
+        "fallback models": old is not None and old.fallback != new.fallback,
         "parameters": parameters,
         "golden rows": before.golden_digest != after.golden_digest or bool(pairing.changed),
         "judge or metric": bool(versions - {"passed"}),

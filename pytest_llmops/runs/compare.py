@@ -165,11 +165,7 @@ def _test(weighing: _Weighing, corrected: Mapping[int, float], alpha: float) -> 
         slices=judged(weighing.slices),
         stop=match.stop,
         # A stored run has none; a live control may.
-        unmeasured=sum(
-            result.status == "unmeasured"
-            for run in (match.baseline, match.candidate)
-            for result in run.results
-        ),
+        unmeasured=sum(result.lost for run in (match.baseline, match.candidate) for result in run.results),
         replayed=bool(weighing.cases) and all(case.replayed for case in weighing.cases),
         reused=before.reused,
     )

@@ -14,8 +14,9 @@ from pytest_llmops.store.canonical import JsonValue
 
 SCHEMA_VERSION = 1
 
-Status = Literal["measured", "bad_answer", "unmeasured", "skipped", "error"]
-"""bad_answer is the system's own failure and scores worst; unmeasured is a provider's or a judge's fault;
+Status = Literal["measured", "bad_answer", "unmeasured", "not_run", "skipped", "error"]
+"""bad_answer is the system's own failure and scores worst; unmeasured is a provider's or a judge's fault,
+not_run was left out since the budget was spent;
 skipped and error are the test's: the user skipped it, or its code broke."""
 
 
@@ -45,12 +46,19 @@ class CaseResult:
     cost: float | None = None
     """US dollars; None where the price is unknown."""
     request_id: str | None = None
+    fallback: str | None = None
+    """`provider:model` that answered in place of the model asked; None where that answered itself."""
     nodeid: str = ""
     """pytest's own name of the item: for messages, never parsed."""
     stored_scores: Mapping[str, tuple[Score, ...]] = field(default_factory=dict)
     """Today's scores of the baseline's stored outputs, by metric, where they were scored again."""
     reused: bool = False
     """The answer is from an earlier session."""
+
+    @property
+    def lost(self) -> bool:
+        """Tell whether nothing is known of the case for a reason that is not its own."""
+        return self.status in ("unmeasured", "not_run")
 
     @property
     def response(self) -> Response | None:
@@ -64,6 +72,7 @@ class CaseResult:
             timing=self.timing,
             request_id=self.request_id,
             cost=self.cost,
+            fallback=self.fallback,
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pytest_llmops.errors import MisuseError, closest
 from pytest_llmops.golden.case import Case
 from pytest_llmops.scorers.score import Metric, Score, Scorer
 
-SPENT: Final = {"latency": "s", "tokens": "tokens", "cost": "USD"}
+SPENT: Final = {"latency": "s", "ttft": "s", "tokens": "tokens", "cost": "USD"}
 """Units of the metrics by name."""
 
 VERSION: Final = "1"
@@ -20,7 +20,7 @@ VERSION: Final = "1"
 def spent_scorer(
     kind: str, *, model: str, name: str | None = None, threshold: float | None = None, required: bool = False
 ) -> Scorer:
-    """Return the scorer of `latency` (seconds), `tokens` (in and out) or `cost` (US dollars).
+    """Return the scorer of `latency` and `ttft` (seconds), `tokens` (in and out) or `cost` (US dollars).
 
     Less is better, and none is gated but by name.
 
@@ -52,6 +52,8 @@ def spent_scorer(
     )
     if kind == "cost":
         return CostScorer(metric=metric, model=model)
+    if kind == "ttft":
+        return TtftScorer(metric=metric)
     return LatencyScorer(metric=metric) if kind == "latency" else TokensScorer(metric=metric)
 
 
@@ -64,6 +66,21 @@ class LatencyScorer:
     async def score(self, case: Case, response: Response, caller: Caller) -> Score:  # noqa: ARG002
         """Return the seconds, 0 or more."""
         return self.metric.score(response.timing.seconds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TtftScorer:
+    """Score how many seconds the first token took."""
+
+    metric: Metric
+    streams: bool = True
+    """Answers must be streamed."""
+
+    async def score(self, case: Case, response: Response, caller: Caller) -> Score:  # noqa: ARG002
+        """Return the seconds, 0 or more; an answer that came in one piece has no first token."""
+        if response.timing.ttft is None:
+            return Score(value=None, error="the answer was not streamed")
+        return self.metric.score(response.timing.ttft)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
