@@ -104,7 +104,10 @@ def main() -> int:
     options = parser.parse_args()
     found: dict[Setting, Measured] = {}
     kept = True
-    print("                ours  gather  without imports  trivial  ideal  ours/gather  ours/ideal")
+    print(
+        "seconds         ours  gather  without imports  trivial  ideal  ours/gather  ours/ideal  "
+        "processor: ours, gather, trivial"
+    )
     for setting in SETTINGS:
         found[setting] = measured(setting, options.latency, options.rounds)
         kept = _print_line(setting, found[setting], options.latency) and kept
@@ -156,7 +159,8 @@ def _print_line(setting: Setting, found: Measured, latency: float) -> bool:
         kept, limit = ours < gather, "faster than gather"
     print(
         f"{setting.name:<14}{ours:6.2f}  {gather:6.2f}  {gather - found.imports:15.2f}  "
-        f"{found.trivial.seconds:7.2f}  {ideal:5.2f}  {ours / gather:11.2f}  {ours / ideal:10.2f}  {limit}: "
+        f"{found.trivial.seconds:7.2f}  {ideal:5.2f}  {ours / gather:11.2f}  {ours / ideal:10.2f}  "
+        f"{found.ours.cpu:6.2f} {found.gather.cpu:6.2f} {found.trivial.cpu:6.2f}  {limit}: "
         f"{'kept' if kept else 'BROKEN'} (load {os.getloadavg()[0]:.1f})",
         flush=True,
     )
