@@ -43,6 +43,10 @@ bench-calls: .venv/installed
 bench-reliability: .venv/installed
 	$(BIN)/python -m benchmarks.reliability never_cached faults hang storm
 
+# One small suite in other tools, each installed in build/peers; needs npm for promptfoo.
+bench-peers: .venv/installed
+	$(BIN)/python -m benchmarks.peers
+
 .venv/installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "pytest-llmops needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv .venv

@@ -1,0 +1,1 @@
+"""Run one small eval suite in several tools, side by side."""
