@@ -14,6 +14,7 @@ from pytest_llmops.calls.exchange import Provider, Response
 from pytest_llmops.calls.ledger import Ledger
 from pytest_llmops.calls.prices import Prices
 from pytest_llmops.calls.retry import Retry
+from pytest_llmops.calls.tally import Tally
 from pytest_llmops.errors import MisuseError, closest
 from pytest_llmops.golden.case import GoldenSet
 from pytest_llmops.golden.files import read_golden
@@ -103,6 +104,14 @@ class Project:
         settings = self.settings
         budget = Budget(calls=settings.max_calls, cost=settings.max_cost, seconds=settings.max_seconds)
         return Ledger(self.calls_file, session=self._session, budget=budget)
+
+    def spent(self) -> Tally:
+        """Return what all processes of this session have spent so far."""
+        return self._onlooker.tally()
+
+    def close(self) -> None:
+        """Let go of the counts."""
+        self._onlooker.close()
 
     def board(self) -> Board:
         """Open what the processes of this session show each other of their results."""
@@ -198,6 +207,11 @@ class Project:
     def refs(self) -> Refs:
         """Open the refs: aliases and baselines."""
         return Refs(self.root / HOME)
+
+    @cached_property
+    def _onlooker(self) -> Ledger:
+        # A connection of its own: the ledger's belongs to the thread of the calls.
+        return Ledger(self.calls_file, session=self._session)
 
     def _stored(self, digest: str) -> Response | None:
         if self.settings.cache in ("refresh", "off"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-
 TINY = 1e-9
 """US dollars that sums of floating-point numbers may be off by."""
 

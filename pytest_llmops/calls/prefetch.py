@@ -11,6 +11,9 @@ from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
+LOOK = 1.0
+"""Seconds of waiting for a result between two calls of `waiting`."""
+
 
 def always(index: int) -> bool:  # noqa: ARG001 - stands for a look-up
     """Return True: nothing holds the look-ahead back."""
@@ -87,6 +90,7 @@ class Prefetch(Generic[T]):
         ahead: says how many jobs may be started beyond the highest one asked for.
         first: the first index to look ahead to: worker i of n takes i...
         stride: ...and every n-th after it. Any index can be asked for.
+        waiting: called about every second in which a result is waited for.
         may_start: tells whether the look-ahead may start a job yet.
     """
 
@@ -98,12 +102,14 @@ class Prefetch(Generic[T]):
         ahead: Callable[[], int],
         first: int = 0,
         stride: int = 1,
+        waiting: Callable[[], object] = nothing,
         may_start: Callable[[int], bool] = always,
     ) -> None:
         self._loop = loop
         self._jobs = jobs
         self._ahead = ahead
         self._own = range(first, len(jobs), stride)
+        self._waiting = waiting
         self._may_start = may_start
         self._position = 0
         self._futures: dict[int, Future[T]] = {}
@@ -122,7 +128,7 @@ class Prefetch(Generic[T]):
             self._position += 1
         self._look_ahead()
         try:
-            return future.result()
+            return self._awaited(future)
         except BaseException:
             future.cancel()
             self._futures.pop(index, None)
@@ -142,6 +148,16 @@ class Prefetch(Generic[T]):
             # Nobody here has asked for it: what went wrong is told to whoever does.
             with contextlib.suppress(Exception, CancelledError):
                 future.result()
+
+    def _awaited(self, future: Future[T]) -> T:
+        while True:
+            try:
+                return future.result(timeout=LOOK)
+            except TimeoutError:
+                # Else it is what the job itself raised.
+                if future.done():
+                    raise
+                self._waiting()
 
     def _look_ahead(self) -> None:
         for index in self._own[self._position : self._position + self._ahead()]:

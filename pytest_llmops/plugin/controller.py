@@ -36,6 +36,8 @@ class Controller:
         """Keep what a recorder noted on a report."""
         note = getattr(report, "llmops", None)
         if note is not None:
+            if not self._notes:
+                stash.live(self._config)
             self._notes.append((note, report.outcome))
 
     @pytest.hookimpl(wrapper=True)

@@ -76,8 +76,8 @@ class Projects:
         """Return what all processes of the session spent so far, and let go of the ledgers."""
         tallies = []
         for project in self._by_root.values():
-            tallies.append(project.ledger.tally())
-            project.ledger.close()
+            tallies.append(project.spent())
+            project.close()
         return sum(tallies, Tally())
 
     def warnings(self) -> list[str]:

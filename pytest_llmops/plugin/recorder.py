@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,7 @@ from pytest_llmops.plugin.asking import Answers, ask_all
 from pytest_llmops.plugin.case import LlmCase
 from pytest_llmops.plugin.early_stop import EarlyStops
 from pytest_llmops.plugin.eval_tests import plan_tests, slot_of
+from pytest_llmops.plugin.live import PLACE
 from pytest_llmops.plugin.plan import FIXTURE, EvalTest
 from pytest_llmops.plugin.progress import Progress, described, is_miss, missed_body
 from pytest_llmops.plugin.projects import Projects
@@ -32,11 +33,18 @@ NOTE = "llmops"
 
 
 class Recorder:
-    """Measure the cases of this process's items, ahead of the items where possible."""
+    """Measure the cases of this process's items, ahead of the items where possible.
 
-    def __init__(self, config: pytest.Config, projects: Projects) -> None:
+    Args:
+        config: the session's configuration.
+        projects: the opened projects.
+        waiting: called about every second in which an item waits for its answer.
+    """
+
+    def __init__(self, config: pytest.Config, projects: Projects, waiting: Callable[[], object]) -> None:
         self._config = config
         self._projects = projects
+        self._waiting = waiting
         self._tests: dict[pytest.Item, EvalTest] = {}
         self._index: dict[pytest.Item, int] = {}
         self._prefetch: Prefetch[Answers] | None = None
@@ -136,6 +144,7 @@ class Recorder:
         setattr(report, NOTE, json.dumps(note))
         if call.when == "teardown":
             self._progress.pop(item, None)
+            setattr(report, PLACE, f"{len(self._tests)} {note['root']}")
         return report
 
     def _look_ahead(self, items: Sequence[pytest.Item]) -> None:
@@ -158,6 +167,7 @@ class Recorder:
             ahead=self._ahead,
             first=int(worker.get("workerid", "gw0").removeprefix("gw")),
             stride=int(worker.get("workercount", 1)),
+            waiting=self._waiting,
             may_start=lambda index: self._may_start(asked[index]),
         )
 

@@ -11,6 +11,7 @@ from pytest_llmops.settings import Settings
 
 if TYPE_CHECKING:
     from pytest_llmops.plugin.collector import Collector
+    from pytest_llmops.plugin.live import Live
     from pytest_llmops.plugin.projects import Projects
     from pytest_llmops.plugin.recorder import Recorder
 
@@ -18,6 +19,7 @@ settings_key = pytest.StashKey[Settings]()
 session_key = pytest.StashKey[str]()
 _projects_key = pytest.StashKey["Projects"]()
 _collector_key = pytest.StashKey["Collector"]()
+_live_key = pytest.StashKey["Live"]()
 _recorder_key = pytest.StashKey["Recorder"]()
 
 
@@ -41,14 +43,27 @@ def projects(config: pytest.Config) -> Projects:
 def collector(config: pytest.Config) -> Collector:
     """Return the collector; the first call switches collecting and measuring on."""
     if _collector_key not in config.stash:
+        from pytest_llmops.calls.prefetch import nothing
         from pytest_llmops.plugin.collector import Collector
         from pytest_llmops.plugin.recorder import Recorder
 
         config.stash[_collector_key] = Collector(config, projects(config))
-        config.stash[_recorder_key] = Recorder(config, projects(config))
+        # In a worker of xdist nobody would see how far the session is.
+        waiting = nothing if hasattr(config, "workerinput") else live(config).show
+        config.stash[_recorder_key] = Recorder(config, projects(config), waiting)
         config.pluginmanager.register(config.stash[_collector_key], "llmops-collector")
         config.pluginmanager.register(config.stash[_recorder_key], "llmops-recorder")
     return config.stash[_collector_key]
+
+
+def live(config: pytest.Config) -> Live:
+    """Return what shows how far the session is; the first call switches it on."""
+    if _live_key not in config.stash:
+        from pytest_llmops.plugin.live import Live
+
+        config.stash[_live_key] = Live(config, projects(config))
+        config.pluginmanager.register(config.stash[_live_key], "llmops-live")
+    return config.stash[_live_key]
 
 
 def plan(config: pytest.Config) -> None:
