@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import TypeAlias, TypeVar
 
-from pytest_llmops.calls.exchange import Provider, Request, Response, Usage
+from pytest_llmops.calls.exchange import EmbeddingRequest, Embeddings, Request, Response, Usage
 from pytest_llmops.calls.ledger import Ledger, Turn
 from pytest_llmops.calls.line import Line
 from pytest_llmops.calls.prices import Prices
@@ -21,6 +22,10 @@ from pytest_llmops.errors import (
     TransientCallError,
 )
 
+Asked: TypeAlias = Request | EmbeddingRequest
+
+A = TypeVar("A", Response, Embeddings)
+
 
 class Attempts:
     """Call providers.
@@ -29,23 +34,24 @@ class Attempts:
         ledger: counts what attempts cost, and holds them to the budget.
         retry: when a failed attempt is followed by another one.
         prices: what tokens cost.
+        go_on: raises where no attempt may start any more.
     """
 
-    def __init__(self, ledger: Ledger, retry: Retry, prices: Prices) -> None:
+    def __init__(self, ledger: Ledger, retry: Retry, prices: Prices, go_on: Callable[[], None]) -> None:
+        self._go_on = go_on
         self._ledger = ledger
         self._retry = retry
         self._prices = prices
 
     async def make(
-        self, request: Request, provider: Provider, line: Line, go_on: Callable[[], None]
-    ) -> Response:
-        """Return the answer to `request`, with its cost.
+        self, request: Asked, send: Callable[[], Awaitable[A]], line: Line
+    ) -> tuple[A, float | None]:
+        """Return what `send` gave, and its cost in US dollars, None where that is unknown.
 
         Args:
             request: what to ask.
-            provider: whom to ask.
+            send: asks the provider once.
             line: where to wait for a turn; the first wait is no part of the call's deadline.
-            go_on: raises where no attempt may start any more.
 
         Raises:
             BudgetError: an attempt could spend more than the session may, or its time has run out.
@@ -54,15 +60,15 @@ class Attempts:
         most = self._prices.most(request) if self._ledger.priced else None
         turns = [await self._turn(line, request, most, urgent=False)]
 
-        async def attempt() -> Response:
+        async def attempt() -> tuple[A, float | None]:
             turn = turns.pop() if turns else await self._turn(line, request, most, urgent=True)
             try:
-                go_on()
+                self._go_on()
             except BaseException:
                 self._ledger.ended(turn, Tally())
                 line.leave()
                 raise
-            return await self._attempt(request, provider, line, turn)
+            return await self._attempt(request, send, line, turn)
 
         try:
             async with asyncio.timeout(self._ledger.seconds_left()) as limit:
@@ -72,16 +78,18 @@ class Attempts:
                 raise
             raise BudgetError("--llmops-max-seconds is reached.") from None
 
-    async def _turn(self, line: Line, request: Request, most: float | None, *, urgent: bool) -> Turn:
+    async def _turn(self, line: Line, request: Asked, most: float | None, *, urgent: bool) -> Turn:
         try:
             return await line.enter(most, urgent=urgent)
         except BudgetError as error:
-            raise BudgetError(f"{request.provider}:{request.model} was not called: {error}.") from None
+            raise BudgetError(f"{request.named} was not called: {error}.") from None
 
-    async def _attempt(self, request: Request, provider: Provider, line: Line, turn: Turn) -> Response:
+    async def _attempt(
+        self, request: Asked, send: Callable[[], Awaitable[A]], line: Line, turn: Turn
+    ) -> tuple[A, float | None]:
         start = time.monotonic()
         try:
-            response = await provider.complete(request)
+            answer = await send()
         except TransientCallError as error:
             spent = Tally(calls=1, seconds=time.monotonic() - start)
             if error.overloaded:
@@ -107,11 +115,14 @@ class Attempts:
             raise
         finally:
             line.leave()
-        cost, spent = self._spent(request, response.usage, start)
+        cost, spent = self._spent(request, answer.usage, start)
         self._ledger.answered(turn, spent)
-        return replace(response, cost=cost)
+        return answer, cost
 
-    def _spent(self, request: Request, usage: Usage, start: float) -> tuple[float | None, Tally]:
+    def _spent(self, request: Asked, usage: Usage, start: float) -> tuple[float | None, Tally]:
+        if isinstance(request, EmbeddingRequest):
+            # Vectors are paid by what goes in.
+            usage = replace(usage, output_tokens=0)
         cost = self._prices.cost(request.provider, request.model, usage)
         return cost, Tally(
             calls=1,

@@ -1,41 +1,37 @@
-"""Answer requests: cache, stored answers, claims, budget, retries, the provider, and fallback models."""
+"""Answer requests: cache, claims, budget, retries, the provider, and fallback models, in this order."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 
 from pytest_llmops.calls.attempt import Attempts
+from pytest_llmops.calls.batches import Batches, vector_of
 from pytest_llmops.calls.cache import Cache
-from pytest_llmops.calls.exchange import Provider, Request, Response
+from pytest_llmops.calls.exchange import (
+    Embedder,
+    EmbeddingRequest,
+    Embeddings,
+    Provider,
+    Request,
+    Response,
+)
 from pytest_llmops.calls.ledger import Ledger
 from pytest_llmops.calls.line import Line
-from pytest_llmops.calls.owner import BEAT
+from pytest_llmops.calls.once import Once, nothing_stored
 from pytest_llmops.calls.pace import Pace
 from pytest_llmops.calls.prices import Prices
 from pytest_llmops.calls.retry import Retry
-from pytest_llmops.errors import BudgetError, CacheMissError, CallError, FatalCallError, TransientCallError
-from pytest_llmops.store.canonical import SHORT
+from pytest_llmops.errors import FatalCallError, MisuseError, TransientCallError
 
 FIRST_SLOTS = 32
 """Calls under way at once when a session starts, unless the user says how many."""
 
 MOST_SLOTS = 256
 """Calls under way at once that a session may grow to, unless the user says how many."""
-
-FIRST_LOOK = 0.02
-"""Seconds until the first look whether another process has the answer; each wait is longer."""
-
-LAST_LOOK = 0.1
-"""Longest wait between two looks, in seconds."""
-
-
-def nothing_stored(key: str) -> Response | None:  # noqa: ARG001 - stands for a look-up
-    """Return None: no baseline holds an answer."""
-    return None
 
 
 class Client:
@@ -71,20 +67,14 @@ class Client:
         self._cache = cache
         self._ledger = ledger
         self._provider_of = provider_of
-        self._stored = stored
-        self._offline = offline
         self._concurrency = concurrency
-        self._attempts = Attempts(ledger, retry or Retry(), prices or Prices())
-        self._sleep = sleep
+        self._once = Once(cache, ledger, stored=stored, offline=offline, sleep=sleep)
+        self._attempts = Attempts(ledger, retry or Retry(), prices or Prices(), self._once.check_going_on)
+        self._batches = Batches(self._embedded)
         self._providers: dict[str, Provider] = {}
         self._lines: dict[str, Line] = {}
-        self._flying: dict[str, asyncio.Future[Response]] = {}
-        self._saved: dict[str, float] = {}
-        self._forgiven = 0.0
-        self._draining = False
-        self._heart: asyncio.Task[None] | None = None
 
-    def digest(self, request: Request) -> str:
+    def digest(self, request: Request | EmbeddingRequest) -> str:
         """Return the request digest: the key of its answer."""
         return request.digest(self._provider(request.provider).identity(request))
 
@@ -109,9 +99,21 @@ class Client:
                     return replace(response, fallback=f"{stand_in.provider}:{stand_in.model}")
             raise
 
+    async def aembed(self, request: EmbeddingRequest) -> tuple[tuple[float, ...], ...]:
+        """Return the vectors of the request's texts, in their order.
+
+        Each text is a question of its own to the cache; those that are asked for together go out together.
+
+        Raises:
+            CacheMissError: calls are not allowed, and a vector is not at hand.
+            BudgetError: the call could spend more than the session may.
+            CallError: the call gave no vectors.
+        """
+        return tuple(await asyncio.gather(*(self._vector(each) for each in request.each())))
+
     def forgive(self) -> None:
         """Ask again for what failed in this session, when it is asked for."""
-        self._forgiven = time.time()
+        self._once.forgive()
 
     @property
     def slots(self) -> int:
@@ -121,7 +123,7 @@ class Client:
 
     def reused(self, key: str) -> bool:
         """Tell whether the answer that `acall` gave under a request digest is from an earlier session."""
-        return key in self._saved
+        return self._once.reused(key)
 
     def holds(self, key: str) -> bool:
         """Tell whether the cache holds the answer under a request digest."""
@@ -134,17 +136,11 @@ class Client:
 
     def drain(self) -> None:
         """Start no more calls; those under way go on, for other processes may wait for their answers."""
-        self._draining = True
+        self._once.drain()
 
     async def aclose(self) -> None:
         """Write down what was saved, and close providers and files."""
-        if self._heart is not None:
-            self._heart.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._heart
-            self._heart = None
-        saved, self._saved = self._saved, {}
-        self._ledger.saved(saved)
+        await self._once.aclose()
         providers, self._providers = self._providers, {}
         for provider in providers.values():
             await provider.aclose()
@@ -154,101 +150,23 @@ class Client:
     async def _asked(self, request: Request, *, again: bool) -> Response:
         # Under a key of its own, for an answer of today must not replace the one that others rely on.
         key = f"{self.digest(request)} {self._cache.session}" if again else self.digest(request)
-        while (flying := self._flying.get(key)) is not None:
-            try:
-                return await asyncio.shield(flying)
-            except asyncio.CancelledError:
-                # Where only the call we waited for was cancelled, the question is ours now.
-                task = asyncio.current_task()
-                if not flying.cancelled() or (task is not None and task.cancelling()):
-                    raise
-        return await self._first(key, request)
+        return await self._once.answer(key, partial(self._completed, request), named=request.named)
 
-    async def _first(self, key: str, request: Request) -> Response:
-        flying = self._flying[key] = asyncio.get_running_loop().create_future()
-        try:
-            response = await self._answered(key, request)
-        except Exception as error:
-            flying.set_exception(error)
-            # Marks it as seen: mostly nobody else asked.
-            flying.exception()
-            raise
-        except BaseException:
-            flying.cancel()
-            raise
-        finally:
-            del self._flying[key]
-        flying.set_result(response)
-        return response
+    async def _completed(self, request: Request) -> Response:
+        complete = partial(self._provider(request.provider).complete, request)
+        response, cost = await self._attempts.make(request, complete, self._line(request.provider))
+        return replace(response, cost=cost)
 
-    async def _answered(self, key: str, request: Request) -> Response:
-        response = self._known(key)
-        if response is None and self._offline:
-            raise CacheMissError(
-                f"No answer of {request.provider}:{request.model} to this request ({key[:SHORT]}) is cached, "
-                "and --llmops-cache=offline forbids the call. Run once without it."
-            )
-        wait = FIRST_LOOK
-        while response is None:
-            self._check_going_on()
-            self._check_failed(key)
-            if self._ledger.claim(key):
-                return await self._claimed(key, request)
-            await self._sleep(wait)
-            wait = min(2 * wait, LAST_LOOK)
-            response = self._known(key)
-        return response
+    async def _vector(self, request: EmbeddingRequest) -> tuple[float, ...]:
+        make = partial(self._batches.add, request)
+        return vector_of(await self._once.answer(self.digest(request), make, named=request.named))
 
-    def _known(self, key: str) -> Response | None:
-        hit = self._cache.get(key)
-        if hit is not None and hit.this_session:
-            return hit.response
-        response = hit.response if hit is not None else self._stored(key)
-        if response is not None:
-            self._saved[key] = response.cost or 0.0
-        return response
-
-    async def _claimed(self, key: str, request: Request) -> Response:
-        if self._heart is None:
-            self._heart = asyncio.create_task(self._beat())
-        try:
-            # Between our look and our claim another process may have put its answer, or failed.
-            response = self._known(key)
-            if response is None:
-                self._check_failed(key)
-                response = await self._called(key, request)
-        finally:
-            self._ledger.release(key)
-        return response
-
-    async def _called(self, key: str, request: Request) -> Response:
-        line = self._line(request.provider)
-        try:
-            response = await self._attempts.make(
-                request, self._provider(request.provider), line, self._check_going_on
-            )
-        except BudgetError:
-            raise
-        except CallError as error:
-            self._ledger.fail(key, error)
-            raise
-        # Kept before anything else is done with it: it is paid.
-        self._cache.put(key, response)
-        return response
-
-    def _check_failed(self, key: str) -> None:
-        error = self._ledger.failure(key, since=self._forgiven)
-        if error is not None:
-            raise error
-
-    def _check_going_on(self) -> None:
-        if self._draining:
-            raise asyncio.CancelledError
-
-    async def _beat(self) -> None:
-        while True:
-            await asyncio.sleep(BEAT)
-            self._ledger.beat()
+    async def _embedded(self, request: EmbeddingRequest) -> tuple[Embeddings, float | None]:
+        provider = self._provider(request.provider)
+        if not isinstance(provider, Embedder):
+            raise MisuseError(f"The provider {request.provider!r} has no `embed`, so it gives no vectors.")
+        embed = partial(provider.embed, request)
+        return await self._attempts.make(request, embed, self._line(request.provider))
 
     def _provider(self, name: str) -> Provider:
         if name not in self._providers:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pytest_llmops.store.canonical import JsonValue, digest
 
@@ -36,6 +36,11 @@ class Request:
         """Return the fields that reach the provider."""
         return {"model": self.model, "messages": list(self.messages), **self.parameters}
 
+    @property
+    def named(self) -> str:
+        """Return `provider:model`."""
+        return f"{self.provider}:{self.model}"
+
     def streamed(self) -> Request:
         """Return the same question, to be answered piece by piece."""
         return replace(self, parameters={**self.parameters, "stream": True})
@@ -59,16 +64,7 @@ class Request:
         Args:
             identity: what the provider adds: its base URL, or the digest of its weights.
         """
-        asked = {name: value for name, value in self.payload.items() if name not in TRANSPORT_FIELDS}
-        return digest(
-            {
-                "key_version": KEY_VERSION,
-                "provider": self.provider,
-                "identity": identity,
-                "repeat": self.repeat,
-                "asked": asked,
-            }
-        )
+        return _digest(self, identity, {"repeat": self.repeat})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +141,25 @@ class EmbeddingRequest:
     parameters: Mapping[str, JsonValue] = field(default_factory=dict)
     """All other fields of the call: dimensions, unknown ones too."""
 
+    @property
+    def named(self) -> str:
+        """Return `provider:model`."""
+        return f"{self.provider}:{self.model}"
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        """Return the fields that reach the provider."""
+        return {"model": self.model, "input": list(self.texts), **self.parameters}
+
+    def each(self) -> Iterator[EmbeddingRequest]:
+        """Yield a request for each text alone."""
+        for text in self.texts:
+            yield replace(self, texts=(text,))
+
+    def digest(self, identity: Mapping[str, JsonValue]) -> str:
+        """Return the request digest, as that of a `Request`."""
+        return _digest(self, identity, {})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Embeddings:
@@ -164,13 +179,28 @@ def split_model(model: str) -> tuple[str, str]:
     return (provider, name) if colon else ("openai", model)
 
 
+def _digest(
+    request: Request | EmbeddingRequest, identity: Mapping[str, JsonValue], more: Mapping[str, JsonValue]
+) -> str:
+    asked = {name: value for name, value in request.payload.items() if name not in TRANSPORT_FIELDS}
+    return digest(
+        {
+            "key_version": KEY_VERSION,
+            "provider": request.provider,
+            "identity": identity,
+            "asked": asked,
+            **more,
+        }
+    )
+
+
 class Provider(Protocol):
     """Send requests to models of one kind."""
 
     concurrency: int | None
     """Most calls that this provider serves well at once; None for no limit of its own."""
 
-    def identity(self, request: Request) -> Mapping[str, JsonValue]:
+    def identity(self, request: Request | EmbeddingRequest) -> Mapping[str, JsonValue]:
         """Return what, beside the request, decides the answer; must not call the model."""
         ...
 
@@ -187,6 +217,19 @@ class Provider(Protocol):
         ...
 
 
+@runtime_checkable
+class Embedder(Protocol):
+    """Be what a provider has beside `complete` when its models give vectors."""
+
+    async def embed(self, request: EmbeddingRequest) -> Embeddings:
+        """Return the vectors of the request's texts.
+
+        Raises:
+            CallError: its subclass says whether asking again may help.
+        """
+        ...
+
+
 class Caller(Protocol):
     """Answer requests, from the cache where possible: what scorers are handed."""
 
@@ -195,5 +238,13 @@ class Caller(Protocol):
 
         Raises:
             CallError: no usable answer could be had.
+        """
+        ...
+
+    async def aembed(self, request: EmbeddingRequest) -> tuple[tuple[float, ...], ...]:
+        """Return the vectors of the request's texts.
+
+        Raises:
+            CallError: they could not be had.
         """
         ...

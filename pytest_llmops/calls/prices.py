@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from pytest_llmops.calls.exchange import Request, Usage
+from pytest_llmops.calls.exchange import EmbeddingRequest, Request, Usage
 from pytest_llmops.setting_values import Price
 from pytest_llmops.store.canonical import canonical
 
@@ -44,13 +44,15 @@ class Prices:
         rates = self._rates(provider, model)
         return rates.cost(given, made) if rates else None
 
-    def most(self, request: Request) -> float | None:
+    def most(self, request: Request | EmbeddingRequest) -> float | None:
         """Return what an answer can cost at most; None where the price is unknown."""
         if request.provider == "local":
             return 0.0
         rates = self._rates(request.provider, request.model)
         if rates is None:
             return None
+        if isinstance(request, EmbeddingRequest):
+            return rates.cost(_most_input(request), 0)
         made = _most_output(request.parameters)
         return rates.cost(_most_input(request), made or rates.window or ASSUMED_OUTPUT)
 
@@ -104,7 +106,7 @@ def _calculated(provider: str, model: str, given: int, made: int) -> Any:
     return genai_prices.calc_price(usage, model, provider_id=provider)
 
 
-def _most_input(request: Request) -> int:
+def _most_input(request: Request | EmbeddingRequest) -> int:
     # No tokenizer makes more tokens than there are bytes; what a provider puts around the messages is
     # less than the names and quotes of this text.
     return len(canonical(request.payload).encode("utf-8", "surrogatepass"))
