@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint format clean aa calibration bench-compare bench-calls bench-reliability
+.PHONY: demo test lint format clean aa calibration bench-compare bench-calls bench-reliability bench-peers
 
 demo: .venv/installed
 	$(BIN)/python examples/demo.py

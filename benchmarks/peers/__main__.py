@@ -37,7 +37,7 @@ WARM_UP = 10
 
 HEADER = (
     "tool",
-    "version",
+    "what ran",
     "runs",
     "right",
     "cold, s",

@@ -78,16 +78,17 @@ class Program:
     name: str
     distribution: str
     program: str
+    options: Sequence[str] = ()
     caches: bool = False
     quiet: Mapping[str, str] = field(default_factory=dict)
 
     def install(self) -> None:
         """Install the tool and the official client."""
-        _make_environment(self.name, [self.distribution, "openai"])
+        _make_environment(self.distribution, [self.distribution, "openai"])
 
     def version(self) -> str:
-        """Return the version of the tool."""
-        return _version(self.name, self.distribution)
+        """Return the version of the tool, or of what stands for it."""
+        return f"{self.distribution} {_version(self.distribution)}"
 
     def prepare(self, folder: Path, cases: Sequence[Case]) -> None:
         """Write the cases."""
@@ -96,7 +97,8 @@ class Program:
 
     def command(self, concurrency: int) -> Sequence[str]:
         """Return the command that runs the program."""
-        return [str(_python(self.name)), str(PROGRAMS / self.program), "cases.json", str(concurrency)]
+        program = [str(_python(self.distribution)), str(PROGRAMS / self.program)]
+        return [*program, "cases.json", str(concurrency), *self.options]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,24 +110,12 @@ class Own:
     quiet: Mapping[str, str] = field(default_factory=dict)
 
     def install(self) -> None:
-        """Install the working tree, whatever an earlier one left."""
+        """Install the working tree; pip does not take an earlier one for it."""
         _make_environment(self.name, [str(ROOT)])
-        _run(
-            [
-                str(_python(self.name)),
-                "-m",
-                "pip",
-                "install",
-                "-q",
-                "--force-reinstall",
-                "--no-deps",
-                str(ROOT),
-            ]
-        )
 
     def version(self) -> str:
         """Return the version in the working tree."""
-        return _version(self.name, self.name)
+        return f"{self.name} {_version(self.name)}"
 
     def prepare(self, folder: Path, cases: Sequence[Case]) -> None:
         """Write a prompt, a golden set and a test of one line."""
@@ -160,7 +150,7 @@ class Promptfoo:
     def version(self) -> str:
         """Return the version that npm installed."""
         package = HOME / self.name / "node_modules" / "promptfoo" / "package.json"
-        return str(json.loads(package.read_text())["version"])
+        return f"promptfoo {json.loads(package.read_text())['version']}"
 
     def prepare(self, folder: Path, cases: Sequence[Case]) -> None:
         """Write its configuration."""
@@ -182,35 +172,39 @@ class Promptfoo:
         return [str(program), "eval", "-c", "promptfooconfig.json", *options]
 
 
+DEEPEVAL_QUIET = {"DEEPEVAL_TELEMETRY_OPT_OUT": "1", "DEEPEVAL_DISABLE_DOTENV": "1"}
+
 TOOLS: Sequence[Tool] = (
     Program(name="plain asyncio", distribution="openai", program="plain.py"),
     Own(),
     Program(name="pydantic-evals", distribution="pydantic-evals", program="pydantic_suite.py"),
     Program(name="inspect-ai", distribution="inspect-ai", program="inspect_suite.py", caches=True),
     Promptfoo(),
+    Program(name="deepeval", distribution="deepeval", program="deepeval_suite.py", quiet=DEEPEVAL_QUIET),
     Program(
-        name="deepeval",
+        name="deepeval, `write_cache=False`",
         distribution="deepeval",
         program="deepeval_suite.py",
-        quiet={"DEEPEVAL_TELEMETRY_OPT_OUT": "1", "DEEPEVAL_DISABLE_DOTENV": "1"},
+        options=["no-cache"],
+        quiet=DEEPEVAL_QUIET,
     ),
 )
 
 
-def _python(name: str) -> Path:
-    return HOME / name.replace(" ", "-") / "bin" / "python"
+def _python(distribution: str) -> Path:
+    return HOME / distribution / "bin" / "python"
 
 
-def _make_environment(name: str, requirements: Sequence[str]) -> None:
-    python = _python(name)
+def _make_environment(distribution: str, requirements: Sequence[str]) -> None:
+    python = _python(distribution)
     if not python.exists():
         _run([sys.executable, "-m", "venv", str(python.parents[1])])
     _run([str(python), "-m", "pip", "install", "-q", *requirements])
 
 
-def _version(name: str, distribution: str) -> str:
+def _version(distribution: str) -> str:
     code = f"from importlib.metadata import version; print(version({distribution!r}))"
-    return _run([str(_python(name)), "-c", code]).strip()
+    return _run([str(_python(distribution)), "-c", code]).strip()
 
 
 def _run(command: Sequence[str]) -> str:

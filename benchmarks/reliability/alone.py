@@ -75,12 +75,13 @@ def never_cached() -> bool:
     right = sum(fault.comes_of == "right" for fault in FAULTS.values())
     broken = [breach for kind in FAULTS for breach in found.breaches[kind]]
     requests = sum(len(entries) for entries in found.requests.values())
+    kept = found.kept == right and entries == REPEATS and not broken
     print(
         f"never cached: {len(FAULTS)} kinds by themselves, {right} of them with a right answer; {requests} "
-        f"requests, {found.kept} answers kept\n  {REPEATS} repeats of one question are {entries} answers\n"
-        f"{summary(broken)}"
+        f"requests, {found.kept} answers kept; {REPEATS} repeats of one question are {entries} answers: "
+        f"{'kept' if kept else 'BROKEN'}\n{summary(broken)}"
     )
-    return found.kept == right and entries == REPEATS and not broken
+    return kept
 
 
 async def _outcomes(root: Path, asked: Mapping[str, str], deadline: float) -> dict[str, Outcome]:

@@ -74,10 +74,12 @@ def faults(calls: int, rate: float, seed: int) -> bool:
     seconds = time.perf_counter() - start
     met = Counter(entry.fault for entry in found.log if entry.fault)
     classes = Counter(outcome.comes_of for outcome in found.outcomes)
+    kept = not found.breaches and found.kept == classes["right"] and seconds <= LONGEST
     print(
         f"faults: {calls:,} calls, seed {seed}: {len(found.log):,} requests, {met.total():,} of them met "
-        f"{len(met)} of {len(FAULTS)} kinds of faults; {seconds:.1f} s (at most {LONGEST:.0f})\n"
+        f"{len(met)} of {len(FAULTS)} kinds of faults; {seconds:.1f} s (at most {LONGEST:.0f}): "
+        f"{'kept' if kept else 'BROKEN'}\n"
         f"  {', '.join(f'{count:,} {name}' for name, count in classes.most_common())}; "
         f"{found.kept:,} answers kept\n{summary(found.breaches)}"
     )
-    return not found.breaches and found.kept == classes["right"] and seconds <= LONGEST
+    return kept

@@ -76,7 +76,9 @@ class Client:
 
     def digest(self, request: Request | EmbeddingRequest) -> str:
         """Return the request digest: the key of its answer."""
-        return request.digest(self._provider(request.provider).identity(request))
+        bare = Request(provider=request.provider, model=request.model, messages=())
+        asked = request if isinstance(request, Request) else bare
+        return request.digest(self._provider(request.provider).identity(asked))
 
     async def acall(self, request: Request, *, again: bool = False) -> Response:
         """Return the answer to `request`; a new one is kept before this returns.

@@ -200,7 +200,7 @@ class Provider(Protocol):
     concurrency: int | None
     """Most calls that this provider serves well at once; None for no limit of its own."""
 
-    def identity(self, request: Request | EmbeddingRequest) -> Mapping[str, JsonValue]:
+    def identity(self, request: Request) -> Mapping[str, JsonValue]:
         """Return what, beside the request, decides the answer; must not call the model."""
         ...
 

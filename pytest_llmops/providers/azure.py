@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from pytest_llmops.calls.exchange import EmbeddingRequest, Request
+from pytest_llmops.calls.exchange import Request
 from pytest_llmops.errors import MisuseError
 from pytest_llmops.providers.compatible import CompatibleProvider
 from pytest_llmops.providers.openai import check_key
@@ -54,7 +54,7 @@ class AzureProvider(CompatibleProvider):
         # The answer names the model behind a deployment.
         super().__init__(server, timeout=timeout, served_as=ANY_MODEL)
 
-    def identity(self, request: Request | EmbeddingRequest) -> Mapping[str, JsonValue]:
+    def identity(self, request: Request) -> Mapping[str, JsonValue]:
         """Return the base URL, without user info and query, and the version of the interface."""
         return {**super().identity(request), "api_version": self._api_version}
 

@@ -37,7 +37,7 @@ class CompatibleProvider:
         self._served_as = served_as or {}
         self._transport: Transport | None = None
 
-    def identity(self, request: Request | EmbeddingRequest) -> Mapping[str, JsonValue]:  # noqa: ARG002 - the protocol's
+    def identity(self, request: Request) -> Mapping[str, JsonValue]:  # noqa: ARG002 - the protocol's
         """Return the base URL, without user info and query."""
         return {"base_url": self._server.base_url}
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 
-from pytest_llmops.calls.exchange import EmbeddingRequest, Request, Response
+from pytest_llmops.calls.exchange import Request, Response
 from pytest_llmops.errors import MisuseError, TransientCallError
 from pytest_llmops.providers.local_join import INSTALL, Address, SharedServer
 from pytest_llmops.providers.openai import OpenAIProvider
@@ -35,7 +35,7 @@ class LocalProvider:
         """None as long as no server is known to answer."""
         self._connected: tuple[Address, OpenAIProvider] | None = None
 
-    def identity(self, request: Request | EmbeddingRequest) -> Mapping[str, JsonValue]:
+    def identity(self, request: Request) -> Mapping[str, JsonValue]:
         """Return the digest of the weights and the version of the runtime; both decide the answer.
 
         Raises:

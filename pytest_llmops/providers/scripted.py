@@ -55,7 +55,7 @@ class ScriptedProvider:
         """Return the number of requests seen."""
         return len(self.requests)
 
-    def identity(self, request: Request | EmbeddingRequest) -> Mapping[str, JsonValue]:  # noqa: ARG002 - the protocol's
+    def identity(self, request: Request) -> Mapping[str, JsonValue]:  # noqa: ARG002 - the protocol's
         """Return the script's own text."""
         return self._identity
 

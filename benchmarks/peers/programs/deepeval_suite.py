@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from deepeval import evaluate
-from deepeval.evaluate import AsyncConfig, DisplayConfig
+from deepeval.evaluate import AsyncConfig, CacheConfig, DisplayConfig
 from deepeval.metrics import ExactMatchMetric
 from deepeval.test_case import LLMTestCase
 from openai import AsyncOpenAI
@@ -37,6 +37,8 @@ result = evaluate(
     asyncio.run(answered(json.loads(Path(sys.argv[1]).read_text()), concurrency)),
     [ExactMatchMetric()],
     async_config=AsyncConfig(max_concurrent=concurrency),
+    # What it writes are results of metrics, not answers; it does so by default.
+    cache_config=CacheConfig(write_cache="no-cache" not in sys.argv),
     display_config=DisplayConfig(show_indicator=False, print_results=False, inspect_after_run=False),
 )
 print(f"{sum(bool(test.success) for test in result.test_results)} passed")
