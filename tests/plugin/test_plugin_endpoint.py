@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fake_endpoint import Endpoint, Seen, answer, error
+from fake_endpoint import Endpoint, Seen, answer, chunk, error, stream
 
 SAVE = "--llmops-save-baseline=production"
 COMPARE = "--llmops-baseline=production"
@@ -113,3 +113,63 @@ def test_items(llm_case):
     assert not [character for character in text if ord(character) < 32 and character not in "\n\t"]
     assert not set(text) & set("\x7f\x9b\u202e")
     assert not [line for line in text.splitlines() if line.startswith("::")]
+
+
+TTFT = """
+import pytest
+
+
+@pytest.mark.llm_eval(prompt="ask", golden="items.jsonl")
+@pytest.mark.llm_metric("ttft")
+def test_items(llm_case):
+    assert llm_case.response.timing.ttft <= llm_case.response.timing.seconds
+    assert llm_case.text == llm_case.expected
+"""
+
+
+def test_the_first_token_is_timed_where_somebody_asks_for_it(served: Any, endpoint: Endpoint) -> None:
+    served.run()
+    assert all("stream" not in seen.body for seen in endpoint.seen)
+    before = len(endpoint.seen)
+
+    served.body(TTFT)
+    endpoint.otherwise = lambda seen: stream(chunk("y"), chunk("es"), chunk(finish="stop"), "[DONE]")
+    result = served.run()
+    assert result.ret == 0, result.stdout.str()
+    result.stdout.re_match_lines([r".*ttft +20 of 20 +0\.\d+ ?s?.*"])
+    asked = [seen.body for seen in endpoint.seen[before:]]
+    assert len(asked) == 20
+    assert all(body["stream"] and body["stream_options"] == {"include_usage": True} for body in asked)
+
+    # An answer from the cache keeps the time of its call.
+    assert served.run().ret == 0
+    assert len(endpoint.seen) == before + 20
+
+
+RERUN = """
+from _pytest.runner import runtestprotocol
+
+
+def pytest_runtest_protocol(item, nextitem):
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    reports = runtestprotocol(item, nextitem=nextitem, log=False)
+    if any(report.failed for report in reports):
+        reports = runtestprotocol(item, nextitem=nextitem, log=False)
+    for report in reports:
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+"""
+
+
+def test_a_plugin_that_runs_a_test_again_asks_again(served: Any, endpoint: Endpoint) -> None:
+    (served.root / "conftest.py").write_text(RERUN)
+
+    def first_refused(seen: Seen) -> Any:
+        again = endpoint.texts.count(seen.text) > 1
+        return answer("yes") if again or not seen.text.endswith(" 7") else error(404, message="no model")
+
+    endpoint.otherwise = first_refused
+    result = served.run()
+    result.assert_outcomes(passed=20)
+    assert len(endpoint.seen) == 21
