@@ -142,12 +142,15 @@ class Client:
 
     async def aclose(self) -> None:
         """Write down what was saved, and close providers and files."""
-        await self._once.aclose()
-        providers, self._providers = self._providers, {}
-        for provider in providers.values():
-            await provider.aclose()
-        self._cache.close()
-        self._ledger.close()
+        try:
+            await self._once.aclose()
+            providers, self._providers = self._providers, {}
+            for provider in providers.values():
+                await provider.aclose()
+        finally:
+            # Cut off by an interrupt, it leaves nothing claimed.
+            self._cache.close()
+            self._ledger.close()
 
     async def _asked(self, request: Request, *, again: bool) -> Response:
         # Under a key of its own, for an answer of today must not replace the one that others rely on.

@@ -75,6 +75,7 @@ class Ledger:
         self._session = session
         self._budget = budget or Budget()
         self._owner = Owner()
+        self._began = False
 
     @property
     def warnings(self) -> list[str]:
@@ -128,7 +129,9 @@ class Ledger:
         Raises:
             BudgetError: the attempt could spend more than the session may.
         """
-        return self._change(lambda connection: self._turn(connection, provider, pace, most))
+        turn = self._change(lambda connection: self._turn(connection, provider, pace, most))
+        self._began = self._began or isinstance(turn, Turn)
+        return turn
 
     def answered(self, turn: Turn, spent: Tally) -> None:
         """Give back a turn whose attempt was answered, `spent.seconds` after it began."""
@@ -197,7 +200,9 @@ class Ledger:
             # Others must end first, and some of them may have ended without a word.
             self._owner.void_ended(connection)
             return None
-        self._count(connection, Tally())
+        if not self._began:
+            # From now on the session's time runs.
+            self._count(connection, Tally())
         self._put(connection, provider, pace.started(now))
         reserved = most or 0.0
         number = connection.execute(

@@ -135,11 +135,11 @@ class Once:
         wait = FIRST_LOOK
         while response is None:
             self.check_going_on()
-            self._check_failed(key)
             if self._ledger.claim(key):
                 return await self._claimed(key, make)
             await self._sleep(wait)
             wait = min(2 * wait, LAST_LOOK)
+            self._check_failed(key)
             response = self._known(key)
         return response
 

@@ -42,6 +42,7 @@ class Retry:
             CallError: whatever `call` raises that asking again cannot help.
         """
         start = self.clock()
+        last: TransientCallError | None = None
         for attempt in count(1):
             limit = asyncio.timeout(self.deadline - (self.clock() - start))
             try:
@@ -50,8 +51,9 @@ class Retry:
             except TimeoutError:
                 if not limit.expired():
                     raise
-                self._give_up(TransientCallError("No answer came in time."), attempt, start)
+                self._give_up(last or TransientCallError("No answer came in time."), attempt, start)
             except TransientCallError as error:
+                last = error
                 wait = self.wait(attempt, error.retry_after)
                 if attempt == self.attempts or self.clock() - start + wait >= self.deadline:
                     self._give_up(error, attempt, start)

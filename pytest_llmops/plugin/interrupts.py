@@ -44,3 +44,10 @@ class Interrupts:
     def _terminate(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the handler's form
         self.status = TERMINATED
         raise pytest.exit.Exception("SIGTERM", returncode=TERMINATED)
+
+
+def end_worker_in_order() -> None:
+    """Let SIGTERM end a worker of xdist as Ctrl-C does: it gives up what it holds, and tells its controller."""
+    if threading.current_thread() is threading.main_thread():
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -68,9 +68,17 @@ class Live:
             self._done, self._total, self._root = self._done + 1, int(total), Path(root)
             self.show()
 
-    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_keyboard_interrupt(
+        self, excinfo: pytest.ExceptionInfo[BaseException]
+    ) -> Generator[None, object, object]:
         """Note that a person stopped the session."""
         self._interrupts.note(excinfo.value)
+        try:
+            return (yield)
+        except TypeError:
+            # It may come where Python knows no line, and then pytest cannot show where it came.
+            return None
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 
@@ -89,9 +90,11 @@ class Projects:
         opened = self._clients
         # A plan looks answers up and calls nothing: its clients hold files, and no loop runs yet.
         if opened or "loop" in self.__dict__:
-            for client in opened:
-                self.loop.run(client.aclose())
-            self.loop.close()
+            # An interrupt that comes now ends the thread all the same.
+            with ExitStack() as stack:
+                stack.callback(self.loop.close)
+                for client in opened:
+                    stack.callback(lambda client=client: self.loop.run(client.aclose()))
 
     def discard_scratch(self) -> None:
         """Remove the cache of a session that keeps nothing."""

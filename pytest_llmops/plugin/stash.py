@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
@@ -45,11 +46,16 @@ def collector(config: pytest.Config) -> Collector:
     if _collector_key not in config.stash:
         from pytest_llmops.calls.prefetch import nothing
         from pytest_llmops.plugin.collector import Collector
+        from pytest_llmops.plugin.interrupts import end_worker_in_order
         from pytest_llmops.plugin.recorder import Recorder
 
         config.stash[_collector_key] = Collector(config, projects(config))
-        # In a worker of xdist nobody would see how far the session is.
-        waiting = nothing if hasattr(config, "workerinput") else live(config).show
+        if hasattr(config, "workerinput"):
+            end_worker_in_order()
+            # Nobody would see how far the session is.
+            waiting: Callable[[], object] = nothing
+        else:
+            waiting = live(config).show
         config.stash[_recorder_key] = Recorder(config, projects(config), waiting)
         config.pluginmanager.register(config.stash[_collector_key], "llmops-collector")
         config.pluginmanager.register(config.stash[_recorder_key], "llmops-recorder")

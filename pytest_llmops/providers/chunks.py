@@ -30,6 +30,11 @@ class Assembly:
         """Return whether the model said that the answer is whole."""
         return self._finish is not None
 
+    @property
+    def begun(self) -> bool:
+        """Return whether some of an answer has come."""
+        return bool(self._well_formed)
+
     def add(self, chunk: Mapping[str, Any]) -> bool:
         """Add `chunk` and return whether it brought some of the answer."""
         if isinstance(chunk.get("model"), str):

@@ -48,7 +48,9 @@ async def gather_stream(reply: Reply, server: Server, *, start: float) -> Gather
             if assembly.add(_chunk(event, reply, server)) and ttft is None:
                 ttft = time.monotonic() - start
     timing = Timing(seconds=time.monotonic() - start, ttft=ttft)
-    return Gathered(reply=assembly.reply(), timing=timing, whole=done or assembly.finished)
+    return Gathered(
+        reply=assembly.reply(), timing=timing, whole=assembly.finished or (done and not assembly.begun)
+    )
 
 
 async def _events(reply: Reply, server: Server) -> AsyncGenerator[str, None]:

@@ -90,7 +90,7 @@ def test_the_time_to_the_first_token_ends_with_content(endpoint: Endpoint) -> No
         # As long as a model takes before its first word.
         threading.Event().wait(0.05)
         moments.append(time.monotonic())
-        yield f"data: {json.dumps(chunk('Hi.'))}\n\ndata: [DONE]\n\n".encode()
+        yield f"data: {json.dumps(chunk('Hi.', finish_reason='stop'))}\n\ndata: [DONE]\n\n".encode()
 
     [response] = ask(endpoint, Reply(portions=portions()))
 
@@ -143,11 +143,9 @@ def test_tool_calls_are_put_together(endpoint: Endpoint, indexed: bool) -> None:
     ("events", "text", "finish"),
     [
         ((chunk("Hi."), chunk(finish_reason="stop")), "Hi.", "stop"),
-        ((chunk("Hi."), "[DONE]"), "Hi.", None),
         ((chunk("Hi."), *END[:1], *END), "Hi.", "stop"),
         ((chunk("Hi."), chunk("!", finish_reason="stop"), chunk("!", finish_reason="stop")), "Hi.!", "stop"),
-        (({"choices": []}, chunk("Hi.", finish_reason=""), "[DONE]"), "Hi.", None),
-        ((chunk("Hi."), "[DONE]", chunk("more"), "no JSON"), "Hi.", None),
+        ((chunk("Hi."), *END, chunk("more"), "no JSON"), "Hi.", "stop"),
         (({"choices": None}, {"choices": [{"index": 1, "delta": {"content": "No."}}]}, chunk("Hi."), *END),
          "Hi.", "stop"),
     ],
@@ -163,9 +161,9 @@ def test_ends_are_told_in_several_ways(
 @pytest.mark.parametrize(
     "portions",
     [
-        (b": ping\n\nid: 1\nretry: 5\nda", b'ta:{"choices":[{"delta":{"content":"\xc3', b'\xbc"}}]}'),
-        (b'data: {"choices":[{"delta":\r', b'\ndata: {"content":"\xc3\xbc"}}]}\r\n\r', b"\ndata: [DONE]"),
-        (b'\xef\xbb\xbfdata: {"choices":[{"delta":{"content":"\xc3\xbc"}}]}\r\rdata: [DONE]\r\r',),
+        (b": ping\n\nid: 1\nretry: 5\nda", b'ta:{"choices":[{"delta":{"content":"\xc3', b'\xbc"},"finish_reason":"stop"}]}'),  # noqa: E501
+        (b'data: {"choices":[{"delta":\r', b'\ndata: {"content":"\xc3\xbc"},"finish_reason":"stop"}]}\r\n\r', b"\ndata: [DONE]"),  # noqa: E501
+        (b'\xef\xbb\xbfdata: {"choices":[{"delta":{"content":"\xc3\xbc"},"finish_reason":"stop"}]}\r\rdata: [DONE]\r\r',),  # noqa: E501
     ],
 )  # fmt: skip
 def test_all_shapes_of_events_are_read(endpoint: Endpoint, portions: tuple[bytes, ...]) -> None:
@@ -176,7 +174,7 @@ def test_all_shapes_of_events_are_read(endpoint: Endpoint, portions: tuple[bytes
 
 def test_the_connection_is_kept_after_a_stream(endpoint: Endpoint) -> None:
     def portions() -> Iterator[bytes]:
-        yield b'data: {"choices":[{"delta":{"content":"Hi"}}]}\n\ndata: [DONE]\n\n'
+        yield b'data: {"choices":[{"delta":{"content":"Hi"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
         # Many servers close the stream a moment after its last event.
         threading.Event().wait(0.05)
 
@@ -196,6 +194,8 @@ def test_a_server_that_does_not_stream_is_understood(endpoint: Endpoint) -> None
     ("reply", "kind", "bad"),
     [
         (stream(chunk("Hi")), BadAnswerError, "cut_stream"),
+        (stream(chunk("Hi"), "[DONE]"), BadAnswerError, "cut_stream"),
+        (stream(chunk("Hi"), chunk(finish_reason=""), "[DONE]"), BadAnswerError, "cut_stream"),
         (stream(), BadAnswerError, "cut_stream"),
         (raw(b'data: {"choices":[{"delta":{"content":"Hi"}}]}\n\ndata: {"cho'), BadAnswerError, "cut_stream"),
         (raw(b'data: {"choices":[{"delta":{"content":"Hi \xc3'), BadAnswerError, "cut_stream"),
@@ -212,7 +212,7 @@ def test_a_server_that_does_not_stream_is_understood(endpoint: Endpoint) -> None
             BadAnswerError,
             "malformed",
         ),
-        (stream({**chunk("Hi"), "model": "other"}, *END[1:]), BadAnswerError, "other_model"),
+        (stream({**chunk("Hi", finish_reason="stop"), "model": "other"}, "[DONE]"), BadAnswerError, "other_model"),
         (stream(chunk("Hi"), cut=True), TransientCallError, None),
         (stream(chunk("Hi"), "{broken", *END), TransientCallError, None),
         (stream(chunk("Hi"), "[]", *END), TransientCallError, None),
