@@ -73,7 +73,10 @@ class Row:
     version: str
     cold: list[Measure]
     again: list[Measure]
+    failed: int = 0
+    """Runs that ended otherwise than with all cases passed: they are in no figure."""
     trouble: str = ""
+    """Why there are no figures."""
 
 
 def main() -> None:
@@ -89,7 +92,7 @@ def main() -> None:
     load = os.getloadavg()[0]
     for row in rows:
         _measure(row, WARM_UP, options.concurrency, options.latency)
-        row.cold, row.again = [], []
+        row.cold, row.again, row.failed = [], [], 0
     for _ in range(options.rounds):
         for row in rows:
             if not row.cold or row.cold[0].seconds < SLOW:
@@ -125,11 +128,12 @@ def _measure(row: Row, number: int, concurrency: int, latency: float) -> None:
         row.tool.prepare(Path(name), cases)
         for measures in (row.cold, row.again)[: 1 + row.tool.caches]:
             found = _run(row.tool, Path(name), server, concurrency)
-            measures.append(found)
             print(f"{row.tool.name}: {number} cases, {found.seconds:.2f} s, {found.calls} calls", flush=True)
-            if found.passed != number:
-                row.trouble = f"{found.passed} of {number} cases passed"
-                print(found.tail)
+            if found.passed == number:
+                measures.append(found)
+            else:
+                row.failed += 1
+                print(f"{found.passed} of {number} cases passed; it ended with:\n{found.tail}")
 
 
 def _run(tool: Tool, folder: Path, server: Served, concurrency: int) -> Measure:
@@ -173,12 +177,12 @@ def _table(rows: Sequence[Row], number: int) -> Iterator[str]:
 
 
 def _cells(row: Row, number: int, plain: Row | None) -> list[str]:
-    if row.trouble:
-        return [row.trouble, *[""] * (len(HEADER) - 3)]
+    if not row.cold:
+        return [row.trouble or "no run passed all cases", *[""] * (len(HEADER) - 3)]
     cold = _middle(row.cold)
     ratio = f"{cold.seconds / _middle(plain.cold).seconds:.2f}" if plain else ""
     cells = [
-        f"{len(row.cold)}",
+        f"{len(row.cold)}{f', {row.failed} failed' if row.failed else ''}",
         f"{number:,}",
         f"{cold.seconds:.2f}",
         ratio,

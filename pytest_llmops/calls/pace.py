@@ -22,7 +22,7 @@ MARGIN = 0.95
 GROWTH = 0.02
 """Growth of the rate in a second, for each second in which nothing was turned away beyond `HOLD`."""
 
-HOLD = 3.0
+HOLD = 1.0
 """Seconds after a refusal in which the rate does not grow."""
 
 SLOWER = 2.0

@@ -54,16 +54,20 @@ class Retry:
                 self._give_up(last or TransientCallError("No answer came in time."), attempt, start)
             except TransientCallError as error:
                 last = error
-                wait = self.wait(attempt, error.retry_after)
+                wait = self.wait(attempt, error.retry_after, overloaded=error.overloaded)
                 if attempt == self.attempts or self.clock() - start + wait >= self.deadline:
                     self._give_up(error, attempt, start)
             await self.sleep(wait)
         raise AssertionError("unreachable")
 
-    def wait(self, attempt: int, asked: float | None) -> float:
-        """Return the wait after the failed `attempt`, from 1; never shorter than the provider `asked`."""
+    def wait(self, attempt: int, asked: float | None, *, overloaded: bool = False) -> float:
+        """Return the wait after the failed `attempt`, from 1; never shorter than the provider `asked`.
+
+        A provider without room is spared by the pace of all calls together, so each of them waits less.
+        """
+        cap = self.cap / 4 if overloaded else self.cap
         # Half of it is left to chance, so that calls that failed together do not come back together.
-        own = min(self.cap, self.base * 2.0 ** min(attempt - 1, 30)) * random.uniform(0.5, 1.0)  # noqa: S311
+        own = min(cap, self.base * 2.0 ** min(attempt - 1, 30)) * random.uniform(0.5, 1.0)  # noqa: S311
         return max(own, asked or 0.0)
 
     def _give_up(self, error: TransientCallError, attempts: int, start: float) -> NoReturn:

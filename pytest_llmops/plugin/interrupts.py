@@ -26,8 +26,7 @@ class Interrupts:
 
     def listen(self) -> None:
         """Take over SIGTERM, where nobody else has."""
-        free = threading.current_thread() is threading.main_thread() and self._before is None
-        if free and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        if self._before is None and _is_free():
             self._before = signal.signal(signal.SIGTERM, self._terminate)
 
     def note(self, error: BaseException) -> None:
@@ -47,7 +46,12 @@ class Interrupts:
 
 
 def end_worker_in_order() -> None:
-    """Let SIGTERM end a worker of xdist as Ctrl-C does: it gives up what it holds, and tells its controller."""
-    if threading.current_thread() is threading.main_thread():
-        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-            signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Let SIGTERM end a worker of xdist in order, as Ctrl-C does: it gives up what it holds."""
+    if _is_free():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def _is_free() -> bool:
+    """Tell whether SIGTERM can be taken over, and nobody else has."""
+    main = threading.current_thread() is threading.main_thread()
+    return main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

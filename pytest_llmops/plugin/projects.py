@@ -94,7 +94,7 @@ class Projects:
             with ExitStack() as stack:
                 stack.callback(self.loop.close)
                 for client in opened:
-                    stack.callback(lambda client=client: self.loop.run(client.aclose()))
+                    stack.callback(self.loop.run, client.aclose())
 
     def discard_scratch(self) -> None:
         """Remove the cache of a session that keeps nothing."""

@@ -212,7 +212,11 @@ def test_a_server_that_does_not_stream_is_understood(endpoint: Endpoint) -> None
             BadAnswerError,
             "malformed",
         ),
-        (stream({**chunk("Hi", finish_reason="stop"), "model": "other"}, "[DONE]"), BadAnswerError, "other_model"),
+        (
+            stream({**chunk("Hi", finish_reason="stop"), "model": "other"}, "[DONE]"),
+            BadAnswerError,
+            "other_model",
+        ),
         (stream(chunk("Hi"), cut=True), TransientCallError, None),
         (stream(chunk("Hi"), "{broken", *END), TransientCallError, None),
         (stream(chunk("Hi"), "[]", *END), TransientCallError, None),
