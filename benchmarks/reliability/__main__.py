@@ -10,10 +10,15 @@ import sys
 from collections.abc import Callable
 
 from benchmarks.reliability.alone import never_cached
+from benchmarks.reliability.budgets import budgets
 from benchmarks.reliability.hang import hangs
+from benchmarks.reliability.kills import kills
 from benchmarks.reliability.mixed import faults
 from benchmarks.reliability.server_speed import server_speed
+from benchmarks.reliability.signals import killed_sessions, signals
 from benchmarks.reliability.storm import storms
+from benchmarks.reliability.workers import workers
+from benchmarks.reliability.writers import writers
 
 
 def main() -> int:
@@ -30,6 +35,12 @@ def main() -> int:
         "never_cached": never_cached,
         "hang": hangs,
         "storm": storms,
+        "kills": lambda: kills(1000, options.seed),
+        "killed_sessions": lambda: killed_sessions(30, options.seed),
+        "signals": lambda: signals(100, options.seed),
+        "writers": writers,
+        "workers": workers,
+        "budgets": lambda: budgets(200, options.seed),
     }
     unknown = [name for name in options.names if name not in known]
     if unknown:
