@@ -23,6 +23,7 @@ class Case:
     cluster: str | None = None
     """Name of the group (conversation, document) whose cases stand or fall together."""
     metadata: Mapping[str, JsonValue] = field(default_factory=dict)
+    _digest: str | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def unit(self) -> str:
@@ -32,7 +33,11 @@ class Case:
     @property
     def digest(self) -> str:
         """Return the row digest: of what is asked and what is expected, so not of tags or cluster."""
-        return digest({"inputs": self.inputs, "expected": self.expected})
+        if self._digest is None:
+            # Asked for many times in a session.
+            object.__setattr__(self, "_digest", digest({"inputs": self.inputs, "expected": self.expected}))
+        assert self._digest is not None
+        return self._digest
 
 
 def unit_name(case_id: str, cluster: str | None) -> str:

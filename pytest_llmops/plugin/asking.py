@@ -47,20 +47,26 @@ async def ask_all(test: EvalTest, slot: CaseSlot) -> Answers:
     Raises:
         LlmopsError: the candidate could not be measured, or stored outputs could not be scored.
     """
-    stored = test.paired_with(slot.case) if slot.repeat == 1 else ()
-    stored_scores = await rescore(
-        slot.case, stored, test.rescorers if stored else (), test.spec.project.client
-    )
-    wanted: list[ArmName | None] = [None, *test.arms_of(slot)]
+    rescorers = test.rescorers if slot.repeat == 1 else ()
+    stored = test.paired_with(slot.case) if rescorers else ()
+    stored_scores = await rescore(slot.case, stored, rescorers if stored else (), test.spec.project.client)
+    beside = test.arms_of(slot)
+    if not beside:
+        return Answers(candidate=_sound(await _ask(test, slot, None)), stored_scores=stored_scores)
+    wanted: list[ArmName | None] = [None, *beside]
     # Who asks first might wait longest or shortest, so it is not always the same.
     backwards = int(slot.case.digest, 16) + slot.repeat & 1
     order = wanted[::-1] if backwards else wanted
     found = dict(zip(order, await asyncio.gather(*(_ask(test, slot, arm) for arm in order)), strict=True))
-    candidate = found.pop(None)
-    if candidate.fault is not None:
-        raise candidate.fault
+    candidate = _sound(found.pop(None))
     arms = {name: answered for name, answered in found.items() if name is not None}
     return Answers(candidate=candidate, arms=arms, stored_scores=stored_scores)
+
+
+def _sound(candidate: Answered) -> Answered:
+    if candidate.fault is not None:
+        raise candidate.fault
+    return candidate
 
 
 async def _ask(test: EvalTest, slot: CaseSlot, name: ArmName | None) -> Answered:
@@ -69,7 +75,7 @@ async def _ask(test: EvalTest, slot: CaseSlot, name: ArmName | None) -> Answered
     client = spec.project.client
     prompt, digest = arm.prompt if arm else spec.prompt, client.digest(request)
     again = arm is not None and arm.again
-    ask = partial(client.acall, again=again)
+    ask = partial(client.acall, again=True) if again else client.acall
     try:
         measured = await measure(slot.case, request, spec.scorers, client, ask=ask)
     except LlmopsError as error:

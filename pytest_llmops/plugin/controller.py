@@ -10,15 +10,17 @@ import pytest
 from pytest_llmops.plugin import stash
 
 if TYPE_CHECKING:
+    from pytest_llmops.plugin.gather import GatheredTest, Gathering
+    from pytest_llmops.plugin.note import Note
     from pytest_llmops.plugin.session import Session
 
 
 class Controller:
-    """Keep the notes of the recorders until the tests have run: with none of them, nothing is imported."""
+    """Add up the notes of the recorders until the tests have run: with none of them, nothing is imported."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._notes: list[tuple[str, str]] = []
+        self._gathering: Gathering | None = None
         self._session: Session | None = None
 
     def pytest_sessionstart(self) -> None:
@@ -32,13 +34,12 @@ class Controller:
         """Tell a worker of xdist which session it belongs to."""
         node.workerinput["llmops_session"] = stash.session_name(self._config)
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep what a recorder noted on a report."""
-        note = getattr(report, "llmops", None)
+        """Take what a recorder noted off a report, before anybody keeps it or writes it down."""
+        note = vars(report).pop("llmops", None)
         if note is not None:
-            if not self._notes:
-                stash.live(self._config)
-            self._notes.append((note, report.outcome))
+            self._take(note, failed=report.outcome == "failed")
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
@@ -47,10 +48,10 @@ class Controller:
             result = yield
         except BaseException:
             if self._asked():
-                self._opened().stopped_early(self._notes)
+                self._opened().stopped_early(self._tests())
             raise
         if self._asked() and not session.config.option.collectonly:
-            self._opened().finish(session, self._notes)
+            self._opened().finish(session, self._tests())
         return result
 
     @pytest.hookimpl(wrapper=True)
@@ -74,7 +75,19 @@ class Controller:
 
     def _asked(self) -> bool:
         settings = self._config.stash[stash.settings_key]
-        return bool(self._notes or settings.baseline or settings.save_baseline)
+        return bool(self._gathering or settings.baseline or settings.save_baseline)
+
+    def _take(self, note: Note | str, *, failed: bool) -> None:
+        from pytest_llmops.plugin.gather import Gathering
+        from pytest_llmops.plugin.note import Note
+
+        if self._gathering is None:
+            stash.live(self._config)
+            self._gathering = Gathering()
+        self._gathering.take(Note.from_text(note) if isinstance(note, str) else note, failed=failed)
+
+    def _tests(self) -> list[GatheredTest]:
+        return self._gathering.tests if self._gathering else []
 
     def _opened(self) -> Session:
         if self._session is None:

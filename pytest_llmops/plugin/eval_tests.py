@@ -56,18 +56,25 @@ def slot_of(item: pytest.Item) -> CaseSlot | None:
 
 def _groups(items: Iterable[pytest.Item]) -> Mapping[tuple[str, str], list[pytest.Item]]:
     groups: dict[tuple[str, str], list[pytest.Item]] = {}
+    by_function: dict[tuple[object, ...], list[pytest.Item]] = {}
     for item in items:
         slot = slot_of(item)
-        if slot is not None:
-            groups.setdefault((str(slot.spec.project.root), _key_of(item, slot)), []).append(item)
+        if slot is None:
+            continue
+        others = _others(item)
+        function = (item.parent, _qualified_name(item), others)
+        if function not in by_function:
+            place = (str(slot.spec.project.root), _key_of(item, slot) + others)
+            by_function[function] = groups.setdefault(place, [])
+        by_function[function].append(item)
     return groups
 
 
 def _key_of(item: pytest.Item, slot: CaseSlot) -> str:
-    """Return the key of an item's test: it outlives a move of the checkout and a change of the cases."""
+    """Return the key of an item's function: it outlives a move of the checkout and a change of the cases."""
     root, path = slot.spec.project.root, item.path
     place = path.relative_to(root) if path.is_relative_to(root) else path
-    return f"{place.as_posix()}::{_qualified_name(item)}{_others(item)}"
+    return f"{place.as_posix()}::{_qualified_name(item)}"
 
 
 def _qualified_name(item: pytest.Item) -> str:
@@ -78,6 +85,8 @@ def _qualified_name(item: pytest.Item) -> str:
 def _others(item: pytest.Item) -> str:
     """Return the other parameters of a test, such as `[lang=en]`."""
     callspec: Any = getattr(item, "callspec", None)
+    if len(callspec.params) == 1:
+        return ""
     others = {name: value for name, value in callspec.params.items() if name != FIXTURE}
     shown = [f"{name}={_parameter(value, callspec.indices[name])}" for name, value in sorted(others.items())]
     return f"[{','.join(shown)}]" if shown else ""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
 
+from pytest_llmops.plugin.note import Note, NotedTest
 from pytest_llmops.prompts.prompt import Prompt
 from pytest_llmops.runs.comparison import Stop
 from pytest_llmops.runs.course import Course, Watch
@@ -37,7 +36,7 @@ class GatheredTest:
     notes: tuple[str, ...] = ()
     results: dict[tuple[str, int], CaseResult] = field(default_factory=dict)
     """By case id and repeat; the last one of a rerun counts."""
-    excused: dict[tuple[str, int], list[str]] = field(default_factory=dict)
+    excused: dict[tuple[str, int], tuple[str, ...]] = field(default_factory=dict)
     """Metrics whose misses were left to the comparison, by case id and repeat."""
     failed: int = 0
     """Reports that failed, whatever the reason."""
@@ -92,7 +91,7 @@ class GatheredTest:
         return [
             self.results[place].nodeid
             for place, metrics in sorted(self.excused.items())
-            if metrics and (metric is None or metric in metrics)
+            if metric is None or metric in metrics
         ]
 
     def incomplete(self) -> str:
@@ -111,40 +110,51 @@ class GatheredTest:
         return f"{left_out} of {len(self.expected)} cases did not run" if left_out else ""
 
 
-def gather(notes: Iterable[tuple[str, str]]) -> list[GatheredTest]:
-    """Return the tests of which anything ran, in the order of their keys.
+class Gathering:
+    """Add up what the reports of all processes tell."""
 
-    Args:
-        notes: what recorders put on reports, each with the outcome of its report.
-    """
-    tests: dict[tuple[str, str], GatheredTest] = {}
-    for text, outcome in notes:
-        note = json.loads(text)
-        place = (note["root"], note["key"])
-        if place not in tests:
-            tests[place] = GatheredTest(root=Path(note["root"]), key=note["key"])
-        _take_in(tests[place], note, failed=outcome == "failed")
-    return [tests[place] for place in sorted(tests) if tests[place].header and tests[place].results]
+    def __init__(self) -> None:
+        self._tests: dict[tuple[str, str], GatheredTest] = {}
+
+    @property
+    def tests(self) -> list[GatheredTest]:
+        """Return the tests of which anything ran, in the order of their keys."""
+        return [
+            test for _, test in sorted(self._tests.items(), key=itemgetter(0)) if test.header and test.results
+        ]
+
+    def take(self, note: Note, *, failed: bool) -> None:
+        """Add what a recorder noted on a report.
+
+        Args:
+            note: what it noted.
+            failed: the report's outcome.
+        """
+        place = (note.root, note.key)
+        if place not in self._tests:
+            self._tests[place] = GatheredTest(root=Path(note.root), key=note.key)
+        _take_in(self._tests[place], note, failed=failed)
 
 
-def _take_in(test: GatheredTest, note: Mapping[str, Any], *, failed: bool) -> None:
+def _take_in(test: GatheredTest, note: Note, *, failed: bool) -> None:
     test.failed += failed
-    if "test" in note:
-        told = note["test"]
-        path, line, name = told["location"]
-        test.nodeid, test.location = told["nodeid"], (path, line, name)
-        test.header = Header.from_json(told["header"])
-        test.prompt = Prompt.from_json(told["prompt"], source=told["prompt_source"])
-        test.expected = frozenset((case_id, repeat) for case_id, repeat in told["expected"])
-        test.notes = tuple(told["notes"])
-        test.course = Course.from_json(told["course"]) if told["course"] else None
-        for name, arm in told["arms"].items():
-            prompt = Prompt.from_json(arm["prompt"], source=arm["source"])
-            test.arms.setdefault(name, GatheredArm(prompt=prompt, model=arm["model"]))
-    if "result" in note:
-        result = CaseResult.from_json(note["result"])
-        test.results[result.case_id, result.repeat] = result
-        test.excused[result.case_id, result.repeat] = note.get("excused", [])
-        for name, values in note["arms"].items():
-            beside = CaseResult.from_json(values)
-            test.arms[name].results[beside.case_id, beside.repeat] = beside
+    if note.test is not None:
+        _announce(test, note.test)
+    if note.result is not None:
+        result = note.result
+        place = (result.case_id, result.repeat)
+        test.results[place] = result
+        # The last one of a rerun counts.
+        test.excused.pop(place, None)
+        if note.excused:
+            test.excused[place] = note.excused
+        for name, beside in note.arms.items():
+            test.arms[name].results[place] = beside
+
+
+def _announce(test: GatheredTest, told: NotedTest) -> None:
+    test.nodeid, test.location = told.nodeid, told.location
+    test.header, test.prompt = told.header, told.prompt
+    test.expected, test.notes, test.course = told.expected, told.notes, told.course
+    for name, arm in told.arms.items():
+        test.arms.setdefault(name, GatheredArm(prompt=arm.prompt, model=arm.model))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import pytest
 
@@ -24,6 +26,11 @@ from pytest_llmops.reports.escape import escape
 from pytest_llmops.runs.measure import Measured
 from pytest_llmops.runs.record import CaseResult, Status
 from pytest_llmops.scorers.score import Score
+
+NO_ANSWER: Final = Response(text="", model="")
+"""Stands for the answer where there is none."""
+
+NOTHING: Final[Mapping[str, Any]] = {}
 
 
 @dataclass(kw_only=True)
@@ -93,23 +100,31 @@ class Progress:
     def result(self, nodeid: str) -> CaseResult:
         """Return the result of the item, ready to be stored and compared."""
         status, detail = self._status()
-        result = self._bare(nodeid, status, detail)
         if self.answers is None:
-            return result
-        stored = dict(self.answers.stored_scores)
+            return self._filled(None, None, nodeid=nodeid, status=status, detail=detail)
+        stored = self.answers.stored_scores
         if self.stored_body:
-            stored[PASSED] = tuple(self.stored_body)
-        return replace(self._filled(result, self.answers.candidate, self.body), stored_scores=stored)
+            stored = {**stored, PASSED: tuple(self.stored_body)}
+        return self._filled(
+            self.answers.candidate,
+            self.body,
+            nodeid=nodeid,
+            status=status,
+            detail=detail,
+            stored_scores=stored,
+        )
 
     def arm_results(self, nodeid: str) -> dict[ArmName, CaseResult]:
         """Return the results of the arms beside the candidate."""
         arms = self.answers.arms if self.answers else {}
         results: dict[ArmName, CaseResult] = {}
         for name, answered in arms.items():
-            bare = self._bare(nodeid, *_status_of(answered))
+            status, detail = _status_of(answered)
             if name in self.arm_broken:
-                bare = self._bare(nodeid, "error", self.arm_broken[name])
-            results[name] = self._filled(bare, answered, self.arm_bodies.get(name))
+                status, detail = "error", self.arm_broken[name]
+            results[name] = self._filled(
+                answered, self.arm_bodies.get(name), nodeid=nodeid, status=status, detail=detail
+            )
         return results
 
     def _status(self) -> tuple[Status, str]:
@@ -119,8 +134,19 @@ class Progress:
             return "skipped", self.skipped
         return _status_of(self.answers.candidate if self.answers else None, self.fault)
 
-    def _bare(self, nodeid: str, status: Status, detail: str) -> CaseResult:
+    def _filled(
+        self,
+        answered: Answered | None,
+        body: Score | None,
+        *,
+        nodeid: str,
+        status: Status,
+        detail: str,
+        stored_scores: Mapping[str, tuple[Score, ...]] = NOTHING,
+    ) -> CaseResult:
         case = self.slot.case
+        measured = answered.measured if answered else None
+        response = (measured.response if measured else None) or NO_ANSWER
         return CaseResult(
             test_key=self.test.key,
             case_id=case.id,
@@ -132,30 +158,23 @@ class Progress:
             repeat=self.slot.repeat,
             status=status,
             detail=detail,
-            nodeid=nodeid,
-        )
-
-    def _filled(self, result: CaseResult, answered: Answered, body: Score | None) -> CaseResult:
-        result = replace(result, requests=(answered.digest,), reused=answered.reused)
-        measured = answered.measured
-        if measured is None:
-            return result
-        scores = dict(measured.scores)
-        if body is not None and self.test.spec.body is not None:
-            scores[PASSED] = body
-        result = replace(result, scores=scores)
-        response = measured.response
-        if response is None:
-            return result
-        return replace(
-            result,
-            output=response.text,
+            requests=(answered.digest,) if answered else (),
+            output=None if response is NO_ANSWER else response.text,
+            scores=self._scores(measured, body) if measured else NOTHING,
             usage=response.usage,
             timing=response.timing,
             cost=response.cost,
             fallback=response.fallback,
             request_id=response.request_id,
+            nodeid=nodeid,
+            stored_scores=stored_scores,
+            reused=answered.reused if answered else False,
         )
+
+    def _scores(self, measured: Measured, body: Score | None) -> Mapping[str, Score]:
+        if body is None or self.test.spec.body is None:
+            return measured.scores
+        return {**measured.scores, PASSED: body}
 
 
 def is_miss(error: BaseException) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import Any
@@ -18,6 +17,7 @@ from pytest_llmops.plugin.case import LlmCase
 from pytest_llmops.plugin.early_stop import EarlyStops
 from pytest_llmops.plugin.eval_tests import plan_tests, slot_of
 from pytest_llmops.plugin.live import PLACE
+from pytest_llmops.plugin.note import NOTE, Note, NotedTest
 from pytest_llmops.plugin.plan import FIXTURE, EvalTest
 from pytest_llmops.plugin.progress import Progress, described, is_miss, missed_body
 from pytest_llmops.plugin.projects import Projects
@@ -26,10 +26,6 @@ from pytest_llmops.scorers.score import Score
 
 AHEAD_PER_CALL = 4
 """Items that the look-ahead starts for each call that may be under way: short answers must not drain it."""
-
-
-NOTE = "llmops"
-"""Attribute of a report that holds what the recorder notes."""
 
 
 class Recorder:
@@ -50,7 +46,7 @@ class Recorder:
         self._prefetch: Prefetch[Answers] | None = None
         self._stops = EarlyStops(())
         self._progress: dict[pytest.Item, Progress] = {}
-        self._announced: set[str] = set()
+        self._announced: set[tuple[str, str]] = set()
         self._answered: set[pytest.Item] = set()
 
     @pytest.hookimpl(wrapper=True)
@@ -133,19 +129,19 @@ class Recorder:
         test = self._tests.get(item)
         if test is None:
             return report
-        note: dict[str, Any] = {"key": test.key, "root": str(test.spec.project.root)}
-        if test.nodeid not in self._announced:
-            self._announced.add(test.nodeid)
-            note["test"] = _announcement(test)
         progress = self._progress.get(item)
         if progress is not None and (call.when == "call" or (call.when == "setup" and progress.fault)):
-            self._decide(item, progress, report, note)
-        # Text, since only plain values travel from the workers of xdist to their controller.
-        setattr(report, NOTE, json.dumps(note))
+            self._note(report, self._decided(item, progress, report))
+        elif report.outcome == "failed":
+            self._note(report, Note(root=test.place[0], key=test.key))
         if call.when == "teardown":
             self._progress.pop(item, None)
-            setattr(report, PLACE, f"{len(self._tests)} {note['root']}")
+            setattr(report, PLACE, f"{len(self._tests)} {test.place[0]}")
         return report
+
+    def _note(self, report: pytest.TestReport, note: Note) -> None:
+        worker = hasattr(self._config, "workerinput")
+        setattr(report, NOTE, note.to_text() if worker else note)
 
     def _look_ahead(self, items: Sequence[pytest.Item]) -> None:
         try:
@@ -179,27 +175,34 @@ class Recorder:
         slot = slot_of(item)
         return slot is None or self._stops.may_start(self._tests[item], slot.case.id)
 
-    def _decide(
-        self, item: pytest.Item, progress: Progress, report: pytest.TestReport, note: dict[str, Any]
-    ) -> None:
-        result, arms = progress.result(item.nodeid), progress.arm_results(item.nodeid)
-        note["result"] = result.to_json()
-        note["arms"] = {name: each.to_json() for name, each in arms.items()}
+    def _decided(self, item: pytest.Item, progress: Progress, report: pytest.TestReport) -> Note:
+        """Return what the item gave, and leave its misses to the comparison where that covers them."""
         test = progress.test
+        result, arms = progress.result(item.nodeid), progress.arm_results(item.nodeid)
         self._stops.post(test, result, arms.get("control"))
         if result.status == "unmeasured" and compares(test.spec.project):
             path, line, _ = item.location
             report.outcome = "skipped"
             report.longrepr = (path, (line or 0) + 1, f"Skipped: not measured: {escape(result.detail)}")
+        excused: Sequence[str] = ()
         missed = progress.missed() if result.status in ("measured", "bad_answer") else []
-        if report.outcome != "failed" or not missed or self._config.getoption("runxfail"):
-            return
-        if all(test.excuses(progress.slot.case, test.spec.metrics[name]) for name in missed):
+        covered = report.outcome == "failed" and missed and not self._config.getoption("runxfail")
+        if covered and all(test.excuses(progress.slot.case, test.spec.metrics[name]) for name in missed):
             name = test.spec.project.settings.baseline if test.compared else None
             judge = f"the comparison with {name} decides" if name else "stored with the baseline"
             report.outcome = "skipped"
             report.wasxfail = f"missed {', '.join(missed)}; {judge}"
-            note["excused"] = missed
+            excused = missed
+        announced = test.place in self._announced
+        self._announced.add(test.place)
+        return Note(
+            root=test.place[0],
+            key=test.key,
+            test=None if announced else NotedTest.of(test),
+            result=result,
+            arms={str(name): each for name, each in arms.items()},
+            excused=tuple(excused),
+        )
 
 
 def _will_run(session: pytest.Session) -> bool:
@@ -254,23 +257,6 @@ def _describe(item: pytest.Item, progress: Progress) -> None:
 def _answer_line(progress: Progress) -> str:
     response: Response | None = progress.measured.response if progress.measured else None
     return escape(f"answer: {response.text if response else ''}")
-
-
-def _announcement(test: EvalTest) -> dict[str, Any]:
-    return {
-        "nodeid": test.nodeid,
-        "location": list(test.location),
-        "header": test.header().to_json(),
-        "prompt": test.spec.prompt.to_json(),
-        "prompt_source": test.spec.prompt.source,
-        "expected": sorted(test.expected),
-        "notes": list(test.spec.golden.notes),
-        "arms": {
-            name: {"prompt": arm.prompt.to_json(), "source": arm.prompt.source, "model": arm.model}
-            for name, arm in test.arms.items()
-        },
-        "course": test.course.to_json() if test.course else None,
-    }
 
 
 def _stored_answers(test: EvalTest) -> dict[str, Response]:

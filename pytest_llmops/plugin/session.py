@@ -10,7 +10,7 @@ import pytest
 
 from pytest_llmops.errors import MisuseError
 from pytest_llmops.plugin.arms import compares
-from pytest_llmops.plugin.gather import GatheredTest, gather
+from pytest_llmops.plugin.gather import GatheredTest
 from pytest_llmops.plugin.options import session_root
 from pytest_llmops.plugin.projects import Projects
 from pytest_llmops.plugin.remarks import fallen_back, left_out, no_canary, unmet
@@ -45,7 +45,7 @@ class Session:
         self._config = config
         self._projects = projects
         self._settings = projects.settings
-        self._tests: list[GatheredTest] = []
+        self._tests: Sequence[GatheredTest] = ()
         self._comparison: Comparison | None = None
         self._drifts: tuple[Drift, ...] = ()
         self._findings: list[Finding] = []
@@ -64,16 +64,16 @@ class Session:
         except MisuseError as error:
             raise pytest.UsageError(str(error)) from None
 
-    def stopped_early(self, notes: Sequence[tuple[str, str]]) -> None:
+    def stopped_early(self, tests: Sequence[GatheredTest]) -> None:
         """Show what ran before -x, Ctrl-C or a crash; it is no run, so it is neither compared nor saved."""
-        self._gather(notes)
+        self._take(tests)
         if self._settings.baseline or self._settings.save_baseline:
             self._tell("stopped early: nothing was compared or saved", "yellow")
 
-    def finish(self, session: pytest.Session, notes: Sequence[tuple[str, str]]) -> None:
+    def finish(self, session: pytest.Session, tests: Sequence[GatheredTest]) -> None:
         """Compare and save what the tests measured, and fail what regressed."""
         try:
-            self._gather(notes)
+            self._take(tests)
             self._compare()
             self._save()
         except MisuseError as error:
@@ -110,8 +110,8 @@ class Session:
         if self._settings.cache == "off":
             self._projects.discard_scratch()
 
-    def _gather(self, notes: Sequence[tuple[str, str]]) -> None:
-        self._tests = gather(notes)
+    def _take(self, tests: Sequence[GatheredTest]) -> None:
+        self._tests = tests
         # Under xdist this process has opened none so far, and the summary adds up over all.
         for test in self._tests:
             self._projects.at(test.root)

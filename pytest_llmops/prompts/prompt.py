@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 SCHEMA_VERSION = 1
+
+_PLAIN = re.compile(r"[^{\r]*").fullmatch
+"""Matches a text that no rendering changes: no tag stands in it, and no line end that jinja2 would unify."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +130,8 @@ class Prompt:
         return {**message, "content": self._text(content, inputs) if isinstance(content, str) else content}
 
     def _text(self, template: str, inputs: Mapping[str, Any]) -> str:
+        if _PLAIN(template):
+            return template
         from jinja2 import UndefinedError
 
         try:

@@ -80,5 +80,7 @@ async def _scored(scorer: Scorer, case: Case, response: Response, caller: Caller
     refusal = "" if score.value is None else scorer.metric.refusal(score.value)
     if refusal:
         raise MisuseError(f"The metric {scorer.metric.name!r} gave {refusal}.")
+    if score.value is None or type(score.value) is float:
+        return score
     # True is a score that people give, and a number that they read.
-    return score if score.value is None else replace(score, value=float(score.value))
+    return replace(score, value=float(score.value))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pytest_llmops.calls.exchange import Response, Timing, Usage
 from pytest_llmops.scorers.score import Metric, Score
@@ -18,6 +18,9 @@ Status = Literal["measured", "bad_answer", "unmeasured", "not_run", "skipped", "
 """bad_answer is the system's own failure and scores worst; unmeasured is a provider's or a judge's fault,
 not_run was left out since the budget was spent;
 skipped and error are the test's: the user skipped it, or its code broke."""
+
+NO_USAGE: Final = Usage()
+NO_TIMING: Final = Timing(seconds=0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +44,8 @@ class CaseResult:
     """The answer's text; None where there was none."""
     scores: Mapping[str, Score] = field(default_factory=dict)
     """Scores by metric."""
-    usage: Usage = field(default_factory=Usage)
-    timing: Timing = field(default_factory=lambda: Timing(seconds=0.0))
+    usage: Usage = NO_USAGE
+    timing: Timing = NO_TIMING
     cost: float | None = None
     """US dollars; None where the price is unknown."""
     request_id: str | None = None
@@ -77,7 +80,15 @@ class CaseResult:
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as JSON values."""
-        return asdict(self)
+        # By hand, for it is done for each case: `asdict` copies deeply.
+        values = {name: getattr(self, name) for name in self.__slots__}
+        values["usage"] = {name: getattr(self.usage, name) for name in self.usage.__slots__}
+        values["timing"] = {name: getattr(self.timing, name) for name in self.timing.__slots__}
+        values["scores"] = {name: score.to_json() for name, score in self.scores.items()}
+        values["stored_scores"] = {
+            name: [score.to_json() for score in scores] for name, scores in self.stored_scores.items()
+        }
+        return values
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> CaseResult:

@@ -114,7 +114,7 @@ class Score:
 
     def to_json(self) -> dict[str, Any]:
         """Return the score as JSON values."""
-        return asdict(self)
+        return {"value": self.value, "passed": self.passed, "reason": self.reason, "error": self.error}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Score:

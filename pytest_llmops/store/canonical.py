@@ -13,6 +13,10 @@ from pytest_llmops.errors import MisuseError
 JsonValue: TypeAlias = "bool | int | float | str | Sequence[JsonValue] | Mapping[str, JsonValue] | None"
 """What JSON can hold; every stored noun is made of it."""
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+_LEAVES = (str, int, bool, type(None))
+
 SHORT = 12
 """Hex digits of a digest that people see."""
 
@@ -26,9 +30,7 @@ def canonical(value: JsonValue) -> str:
     Raises:
         MisuseError: `value` holds NaN, an infinity, or something that is not JSON.
     """
-    return json.dumps(
-        _plain(value), ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
-    )
+    return _ENCODER.encode(_plain(value))
 
 
 def digest(value: JsonValue) -> str:
@@ -62,15 +64,15 @@ def parse_json(text: str) -> JsonValue:
 
 
 def _plain(value: JsonValue) -> JsonValue:
-    if value is None or isinstance(value, str | bool | int):
+    if isinstance(value, _LEAVES):
         return value
     if isinstance(value, float):
         if not math.isfinite(value):
             raise MisuseError(f"{value} is not a number that JSON can hold; leave it out or use null.")
         return int(value) if value.is_integer() else value
-    if isinstance(value, Mapping):
+    if isinstance(value, dict | Mapping):
         return {_key(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
+    if isinstance(value, list | tuple | Sequence) and not isinstance(value, bytes | bytearray):
         return [_plain(item) for item in value]
     raise MisuseError(f"{type(value).__name__} {value!r} is not JSON: use text, numbers, lists and mappings.")
 
