@@ -17,6 +17,9 @@ from pytest_llmops.errors import TransientCallError
 
 T = TypeVar("T")
 
+REQUEST_ID = "request_id"
+"""Attribute of the cancellation of a call that was under way when its time ran out."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
@@ -48,10 +51,10 @@ class Retry:
             try:
                 async with limit:
                     return await call()
-            except TimeoutError:
+            except TimeoutError as error:
                 if not limit.expired():
                     raise
-                self._give_up(last or TransientCallError("No answer came in time."), attempt, start)
+                self._give_up(last or _late(error), attempt, start)
             except TransientCallError as error:
                 last = error
                 wait = self.wait(attempt, error.retry_after, overloaded=error.overloaded)
@@ -80,6 +83,11 @@ class Retry:
             retry_after=error.retry_after,
             overloaded=error.overloaded,
         ) from None
+
+
+def _late(error: TimeoutError) -> TransientCallError:
+    request_id = getattr(error.__cause__, REQUEST_ID, None)
+    return TransientCallError("No answer came in time.", request_id=request_id)
 
 
 def asked_wait(headers: Mapping[str, str], *, now: datetime | None = None) -> float | None:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pytest_llmops.calls.retry import REQUEST_ID
 from pytest_llmops.errors import CallError, FatalCallError, TransientCallError
 from pytest_llmops.providers.faults import refusal
 from pytest_llmops.providers.proxies import environment_proxy
@@ -158,6 +159,10 @@ class Transport:
             ) from None
         except aiohttp.ClientHttpProxyError as error:
             raise self._stopped(error.status, error.message) from None
+        except asyncio.CancelledError as error:
+            # Who sets a deadline finds here which request did not keep it.
+            setattr(error, REQUEST_ID, self._request_id(reply))
+            raise
         except (aiohttp.ClientError, OSError) as error:
             raise self._broken(error, self._request_id(reply)) from None
 

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import gzip
 import socket
+from collections.abc import Iterator
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -402,4 +403,24 @@ def test_half_a_character_is_told(endpoint: Endpoint) -> None:
             await provider.aclose()
 
     with pytest.raises(FatalCallError, match="half a character"):
+        asyncio.run(main())
+
+
+def test_an_answer_that_drips_until_the_deadline_names_its_request(
+    endpoint: Endpoint, tmp_path: Path
+) -> None:
+    def drops() -> Iterator[bytes]:
+        yield b'{"choices": '
+        endpoint.hang()
+
+    client = hanging_client(endpoint, tmp_path, deadline=0.5)
+    endpoint.otherwise = Reply(portions=drops(), headers={"x-request-id": "req-7"})
+
+    async def main() -> None:
+        try:
+            await client.acall(ASKED)
+        finally:
+            await client.aclose()
+
+    with pytest.raises(TransientCallError, match=r"Given up after 1 attempt .*\(request id req-7\)"):
         asyncio.run(main())
