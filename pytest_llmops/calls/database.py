@@ -55,6 +55,9 @@ CREATE TABLE results (
 CREATE INDEX results_of ON results (session, test)
 """
 
+TROUBLE = (sqlite3.DatabaseError, OSError, MisuseError, UnicodeDecodeError)
+"""What a file that cannot be used raises; where SQLite quotes its bytes, even an error of decoding."""
+
 PATIENCE = 30.0
 """Seconds to wait for other processes that write."""
 
@@ -79,7 +82,7 @@ class Database:
             return connection.execute(query, values).fetchall() if connection else []
         except sqlite3.ProgrammingError:
             raise
-        except (sqlite3.DatabaseError, OSError, MisuseError) as error:
+        except TROUBLE as error:
             return self._in_memory(error).execute(query, values).fetchall()
 
     def change(self, statement: str, *values: object) -> int:
@@ -93,7 +96,7 @@ class Database:
             return _run(self._connection or self._made(), statement, rows)
         except sqlite3.ProgrammingError:
             raise
-        except (sqlite3.DatabaseError, OSError, MisuseError) as error:
+        except TROUBLE as error:
             return _run(self._in_memory(error), statement, rows)
 
     def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -102,7 +105,7 @@ class Database:
             return _transacted(self._connection or self._made(), work)
         except sqlite3.ProgrammingError:
             raise
-        except (sqlite3.DatabaseError, OSError, MisuseError) as error:
+        except TROUBLE as error:
             return _transacted(self._in_memory(error), work)
 
     def warn(self, message: str) -> None:

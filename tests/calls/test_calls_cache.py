@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 import sqlite3
 import stat
 import subprocess
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from pytest_llmops.calls.cache import Cache, Hit
 from pytest_llmops.calls.database import VERSION
 from pytest_llmops.calls.exchange import Response, Timing, Usage
+from pytest_llmops.calls.ledger import Ledger
 
 ANSWER = Response(
     text="Hi \ud800 \u2028",
@@ -220,3 +222,30 @@ def test_what_was_put_outlives_a_killed_process(path: Path) -> None:
 
     assert [cache.get(f"w-{number}") is not None for number in range(20)] == [True] * 20
     cache.close()
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_file_damaged_anywhere_serves_no_wrong_answer_and_stops_nothing(path: Path, seed: int) -> None:
+    cache = Cache(path, session="s")
+    for number in range(60):
+        cache.put(str(number), Response(text=f"word {number} " * 100, model="m"))
+    cache.close()
+    chance = random.Random(seed)
+    data = bytearray(path.read_bytes())
+    start, length = chance.randrange(len(data)), chance.choice([1, 100, 4096])
+    data[start : start + length] = chance.randbytes(min(length, len(data) - start))
+    path.write_bytes(data)
+
+    again, ledger = Cache(path, session="t"), Ledger(path, session="t")
+    for number in range(60):
+        hit = again.get(str(number))
+        assert hit is None or hit.response.text == f"word {number} " * 100
+        if hit is None:
+            ledger.claim(str(number))
+            again.put(str(number), Response(text="new", model="m"))
+            ledger.release(str(number))
+            assert again.get(str(number)) == Hit(response=Response(text="new", model="m"), this_session=True)
+    assert len(again.warnings) <= 2
+    assert len(ledger.warnings) <= 1
+    again.close()
+    ledger.close()
