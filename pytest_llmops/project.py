@@ -48,6 +48,7 @@ class Project:
         session: names this session in the shared cache and ledger.
         find_provider: asked first for a provider by name; None from it means a built-in one.
         scratch: folder for the cache when nothing may be kept (`--llmops-cache=off`).
+        alone: the session is this process.
     """
 
     def __init__(
@@ -58,12 +59,14 @@ class Project:
         session: str = "",
         find_provider: Callable[[str], Provider | None] = no_provider,
         scratch: Path | None = None,
+        alone: bool = False,
     ) -> None:
         self.root = root
         self.settings = settings
         self._session = session
         self._find_provider = find_provider
         self._scratch = scratch
+        self._alone = alone
         self._providers: dict[str, Provider] = {}
         self.stored_answers: dict[str, Response] = {}
         """Answers of the baseline by request digest: they stand in for calls."""
@@ -103,7 +106,7 @@ class Project:
         """Open the counts of this session, shared by all its processes."""
         settings = self.settings
         budget = Budget(calls=settings.max_calls, cost=settings.max_cost, seconds=settings.max_seconds)
-        return Ledger(self.calls_file, session=self._session, budget=budget)
+        return Ledger(self.calls_file, session=self._session, budget=budget, alone=self._alone)
 
     def spent(self) -> Tally:
         """Return what all processes of this session have spent so far."""
@@ -210,8 +213,8 @@ class Project:
 
     @cached_property
     def _onlooker(self) -> Ledger:
-        # A connection of its own: the ledger's belongs to the thread of the calls.
-        return Ledger(self.calls_file, session=self._session)
+        # The file has a connection of its own here: the ledger's belongs to the thread of the calls.
+        return self.ledger if self._alone else Ledger(self.calls_file, session=self._session)
 
     def _stored(self, digest: str) -> Response | None:
         if self.settings.cache in ("refresh", "off"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,17 +57,22 @@ class Cache:
             return None
         return Hit(response=read_answer(data), this_session=bool(this_session))
 
-    def put(self, key: str, response: Response) -> None:
-        """Keep `response`; it outlives this process as soon as this returns."""
+    def put(self, key: str, response: Response, *, claimed_by: str | None = None) -> None:
+        """Keep `response`; it outlives this process as soon as this returns.
+
+        Args:
+            key: what names the question.
+            response: the answer.
+            claimed_by: who gives up its claim on `key` with it.
+        """
         data = canonical(response.to_json()).encode("utf-8", "surrogatepass")
-        self._database.change(
-            "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?)",
-            key,
-            data,
-            checksum(key, data),
-            self.session,
-            time.time(),
-        )
+        values = (key, data, checksum(key, data), self.session, time.time())
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?)", values)
+            connection.execute("DELETE FROM claims WHERE key = ? AND owner = ?", (key, claimed_by))
+
+        self._database.transact(work)
 
     def close(self) -> None:
         """Close the file."""

@@ -85,6 +85,16 @@ class Database:
         except TROUBLE as error:
             return self._in_memory(error).execute(query, values).fetchall()
 
+    def look(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
+        """Run `work`, which only reads, and return what it returns; None where there is no file yet."""
+        try:
+            connection = self._connection or self._found()
+            return work(connection) if connection else None
+        except sqlite3.ProgrammingError:
+            raise
+        except TROUBLE as error:
+            return work(self._in_memory(error))
+
     def change(self, statement: str, *values: object) -> int:
         """Run `statement` in a transaction of its own and return the number of rows it changed."""
         return self.change_all(statement, [values])

@@ -160,9 +160,11 @@ class Once:
             response = self._known(key)
             if response is None:
                 self._check_failed(key)
-                response = await self._made(key, make)
-        finally:
+                return await self._made(key, make)
+        except BaseException:
             self._ledger.release(key)
+            raise
+        self._ledger.release(key)
         return response
 
     async def _made(self, key: str, make: Make) -> Response:
@@ -174,7 +176,7 @@ class Once:
             self._ledger.fail(key, error)
             raise
         # Kept before anything else is done with it: it is paid.
-        self._cache.put(key, response)
+        self._cache.put(key, response, claimed_by=self._ledger.owner)
         return response
 
     def _check_failed(self, key: str) -> None:

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_llmops.calls.ledger import DAY, Ledger, Turn
+from pytest_llmops.calls.book import DAY
+from pytest_llmops.calls.ledger import Ledger, Turn
 from pytest_llmops.calls.owner import EXPIRY
 from pytest_llmops.calls.pace import Pace
 from pytest_llmops.calls.process import Process

@@ -17,7 +17,7 @@ from pytest_llmops.calls.ledger import Ledger, Turn
 from pytest_llmops.calls.line import Line
 from pytest_llmops.calls.pace import Pace
 from pytest_llmops.calls.tally import Tally
-from pytest_llmops.errors import BudgetError
+from pytest_llmops.errors import BudgetError, FatalCallError
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -35,6 +35,31 @@ sys.stdin.read()
 TWO = Pace(slots=2, most=2)
 
 Open = Callable[..., Ledger]
+
+
+def test_a_session_of_one_process_keeps_its_book_in_memory(tmp_path: Path) -> None:
+    path = tmp_path / "local" / "cache.sqlite"
+    ledger = Ledger(path, session="s", budget=Budget(calls=2, cost=2.0, seconds=9.0), alone=True)
+    assert ledger.tally() == Tally()
+    assert ledger.seconds_left() == 9.0
+    first = taken(ledger, 1.5)
+    assert ledger.turn("p", TWO, 1.0) is None
+    ledger.answered(first, Tally(calls=1, cost=0.5, seconds=0.1))
+    ledger.turned_away(taken(ledger, 1.0), Tally(calls=1), 0.0)
+    ledger.fail("k", FatalCallError("No."))
+    ledger.saved({"a": 0.5, "b": 0.0})
+    ledger.saved({"a": 0.5})
+
+    assert str(ledger.failure("k", since=0.0)) == "No."
+    assert ledger.failure("other", since=0.0) is None
+    with pytest.raises(BudgetError, match="--llmops-max-calls=2 is reached"):
+        ledger.turn("p", TWO, 0.1)
+    assert ledger.tally() == Tally(calls=2, failed=1, cost=0.5, seconds=0.1, saved=2, saved_cost=0.5)
+    # Its claims are for all to see.
+    assert not path.exists()
+    assert ledger.claim("k")
+    assert not Ledger(path, session="t").claim("k")
+    ledger.close()
 
 
 @pytest.fixture
