@@ -112,13 +112,18 @@ class Prefetch(Generic[T]):
         self._waiting = waiting
         self._may_start = may_start
         self._position = 0
+        """How many of our own jobs are behind us, or at most as far as the one asked for."""
+        self._next = 0
+        """How many of our own jobs the look-ahead has come by."""
+        self._held: list[int] = []
+        """Jobs that it came by and that might not start yet."""
         self._futures: dict[int, Future[T]] = {}
         self._look_ahead()
 
     def result(self, index: int) -> T:
         """Return the result of the job at `index`, and wait for no other.
 
-        A job that failed starts anew when it is asked for again, as plugins that rerun tests do.
+        A job that is asked for again starts anew, as plugins that rerun tests want it.
 
         Raises:
             Exception: what the job raised.
@@ -131,8 +136,10 @@ class Prefetch(Generic[T]):
             return self._awaited(future)
         except BaseException:
             future.cancel()
-            self._futures.pop(index, None)
             raise
+        finally:
+            # Nobody needs it twice, and a hundred thousand of them are a burden.
+            self._futures.pop(index, None)
 
     def stop(self) -> None:
         """Cancel what runs ahead; results can still be asked for."""
@@ -160,9 +167,22 @@ class Prefetch(Generic[T]):
                 self._waiting()
 
     def _look_ahead(self) -> None:
-        for index in self._own[self._position : self._position + self._ahead()]:
-            if index in self._futures or self._may_start(index):
-                self._started(index)
+        self._held = [index for index in self._held if not self._begun(index)]
+        self._next = max(self._next, self._position)
+        end = min(len(self._own), self._position + self._ahead())
+        for index in self._own[self._next : end]:
+            if not self._begun(index):
+                self._held.append(index)
+        self._next = max(self._next, end)
+
+    def _begun(self, index: int) -> bool:
+        """Start a job if it may start, and tell whether it has; one behind us needs no start."""
+        if self._position and index <= self._own[self._position - 1]:
+            return True
+        if index in self._futures or self._may_start(index):
+            self._started(index)
+            return True
+        return False
 
     def _started(self, index: int) -> Future[T]:
         if index not in self._futures:

@@ -133,7 +133,7 @@ def test_the_first_token_is_timed_where_somebody_asks_for_it(served: Any, endpoi
     before = len(endpoint.seen)
 
     served.body(TTFT)
-    endpoint.otherwise = lambda seen: stream(chunk("y"), chunk("es"), chunk(finish="stop"), "[DONE]")
+    endpoint.otherwise = lambda seen: stream(chunk("y"), chunk("es"), chunk(finish_reason="stop"), "[DONE]")
     result = served.run()
     assert result.ret == 0, result.stdout.str()
     result.stdout.re_match_lines([r".*ttft +20 of 20 +0\.\d+ ?s?.*"])
