@@ -14,6 +14,7 @@ from benchmarks.reliability.budgets import budgets
 from benchmarks.reliability.hang import hangs
 from benchmarks.reliability.kills import kills
 from benchmarks.reliability.mixed import faults
+from benchmarks.reliability.poor import poor_environments
 from benchmarks.reliability.server_speed import server_speed
 from benchmarks.reliability.signals import killed_sessions, signals
 from benchmarks.reliability.storm import storms
@@ -40,6 +41,7 @@ def main() -> int:
         "signals": lambda: signals(100, options.seed),
         "writers": writers,
         "workers": workers,
+        "poor": poor_environments,
         "budgets": lambda: budgets(200, options.seed),
     }
     unknown = [name for name in options.names if name not in known]

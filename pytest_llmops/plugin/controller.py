@@ -34,6 +34,13 @@ class Controller:
         """Tell a worker of xdist which session it belongs to."""
         node.workerinput["llmops_session"] = stash.session_name(self._config)
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take over what a worker of xdist has to warn of."""
+        warnings = getattr(node, "workeroutput", {}).get("llmops_warnings")
+        if warnings:
+            stash.projects(self._config).warn(warnings)
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take what a recorder noted off a report, before anybody keeps it or writes it down."""

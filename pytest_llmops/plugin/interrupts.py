@@ -30,8 +30,8 @@ class Interrupts:
             self._before = signal.signal(signal.SIGTERM, self._terminate)
 
     def note(self, error: BaseException) -> None:
-        """Note what ended the tests."""
-        if isinstance(error, KeyboardInterrupt):
+        """Note what ended the tests: a person, or pytest itself, which calls its own stops interrupts."""
+        if isinstance(error, KeyboardInterrupt) and not isinstance(error, pytest.Session.Interrupted):
             self.status = INTERRUPTED
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Iterable
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +35,7 @@ class Projects:
         self.session = session
         self._by_folder: dict[Path, Project] = {}
         self._by_root: dict[Path, Project] = {}
+        self._warnings: list[str] = []
 
     @cached_property
     def loop(self) -> LoopThread:
@@ -81,9 +83,14 @@ class Projects:
             project.close()
         return sum(tallies, Tally())
 
+    def warn(self, warnings: Iterable[str]) -> None:
+        """Take over what another process of the session has to warn of."""
+        self._warnings += warnings
+
     def warnings(self) -> list[str]:
-        """Return what went wrong with the cache files of this process."""
-        return [warning for client in self._clients for warning in client.warnings]
+        """Return what went wrong with the cache files, each trouble once."""
+        own = [warning for client in self._clients for warning in client.warnings]
+        return list(dict.fromkeys([*own, *self._warnings]))
 
     def close(self) -> None:
         """Let go of connections and of the event loop."""

@@ -91,3 +91,5 @@ def close(config: pytest.Config) -> None:
     """Let go of what this process opened."""
     if _projects_key in config.stash:
         config.stash[_projects_key].close()
+        if hasattr(config, "workeroutput"):
+            config.workeroutput["llmops_warnings"] = config.stash[_projects_key].warnings()
