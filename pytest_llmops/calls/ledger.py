@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from pytest_llmops.calls.book import Book, OwnBook, SharedBook
+from pytest_llmops.calls.book import Book, OwnBook
 from pytest_llmops.calls.budget import Budget
 from pytest_llmops.calls.database import Database
 from pytest_llmops.calls.owner import Owner
 from pytest_llmops.calls.pace import Pace
+from pytest_llmops.calls.shared_book import SharedBook
 from pytest_llmops.calls.tally import Tally
 from pytest_llmops.errors import BudgetError, CallError
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from pytest_llmops.calls.book import DAY
 from pytest_llmops.calls.database import Database
+from pytest_llmops.calls.shared_book import DAY
 from pytest_llmops.runs.record import CaseResult
 from pytest_llmops.store.canonical import canonical, parse_json
 

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_llmops.calls.book import DAY
 from pytest_llmops.calls.ledger import Ledger, Turn
 from pytest_llmops.calls.owner import EXPIRY
 from pytest_llmops.calls.pace import Pace
 from pytest_llmops.calls.process import Process
+from pytest_llmops.calls.shared_book import DAY
 from pytest_llmops.calls.tally import Tally
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
