@@ -64,7 +64,7 @@ def calls_of(folder: Path, requests: Sequence[Request | EmbeddingRequest]) -> in
 
 
 def test_the_official_client_names_the_transport_fields() -> None:
-    assert TRANSPORT_FIELDS == {"timeout", "extra_headers", "extra_query"}
+    assert {"timeout", "extra_headers", "extra_query"} == TRANSPORT_FIELDS
     assert set(CHAT) >= TRANSPORT_FIELDS
     assert set(EMBEDDINGS) >= TRANSPORT_FIELDS
     assert "extra_body" in set(CHAT) & set(EMBEDDINGS) - TRANSPORT_FIELDS
