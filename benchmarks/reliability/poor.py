@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.reliability.suites import PYTEST, run, write_suite
-from benchmarks.server import serving
+from benchmarks.server import Served, serving
 from pytest_llmops.store.folder import HOME
 
 CASES = 12
@@ -80,6 +80,12 @@ def _cache(root: Path) -> Path:
     return root / HOME / "local" / "cache.sqlite"
 
 
+def _environment(changed: Mapping[str, str | None]) -> dict[str, str]:
+    # A line of the report must hold a path and what is wrong with it.
+    changed = {"PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "500", **changed}
+    return {name: value for name, value in {**os.environ, **changed}.items() if value is not None}
+
+
 def _is_sound(path: Path) -> bool:
     if not path.exists():
         return True
@@ -137,42 +143,48 @@ NEEDING_ROOT: Mapping[str, Poor] = {
 }
 
 
-def session_in(root: Path, poor: Poor, arguments: Sequence[str] = ()) -> Session:
-    """Return what comes of a session in a poor environment, after one in a good one.
+def write_filled(root: Path, server: Served) -> None:
+    """Write a suite and fill its cache."""
+    write_suite(root, [f"Question {n}?" for n in range(CASES)])
+    ended = run(root, [*PYTEST, "-q"], server.environment)
+    assert ended.status == 0, ended.output
+
+
+def session_in(
+    root: Path, poor: Poor, *, filled: Path, server: Served, arguments: Sequence[str] = ()
+) -> Session:
+    """Return what comes of a session in a poor environment.
 
     Args:
         root: an empty folder.
         poor: the environment.
+        filled: a suite with its cache, which is copied.
+        server: who answered it.
         arguments: of pytest.
     """
     suite, place = root / "suite", root / "place"
     place.mkdir()
-    write_suite(suite, [f"Question {n}?" for n in range(CASES)])
-    with serving() as server:
-        first = run(suite, [*PYTEST, "-q"], server.environment)
-        assert first.status == 0, first.output
-        seen = len(server.log())
-        poor.prepare(suite)
-        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **server.environment, **poor.environment}
-        command = [*PYTEST, "-q", *arguments]
-        if poor.mounted:
-            command = ["unshare", "-m", "sh", "-c", poor.mounted, str(suite), str(place), *command]
-        ended = subprocess.run(
-            command,
-            cwd=suite,
-            env={name: value for name, value in environment.items() if value is not None},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        requests = len(server.log()) - seen
+    shutil.copytree(filled, suite)
+    poor.prepare(suite)
+    command = [*PYTEST, "-q", *arguments]
+    if poor.mounted:
+        command = ["unshare", "-m", "sh", "-c", poor.mounted, str(suite), str(place), *command]
+    seen = len(server.log())
+    ended = subprocess.run(
+        command,
+        cwd=suite,
+        env=_environment({**server.environment, **poor.environment}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
     passed = re.search(r"(\d+) passed", ended.stdout)
     return Session(
         status=ended.returncode,
         passed=int(passed[1]) if passed else 0,
         warnings=WARNINGS.findall(ended.stdout),
-        requests=requests,
+        requests=len(server.log()) - seen,
         sound=_is_sound(_cache(suite)),
         output=ended.stdout,
     )
@@ -198,16 +210,21 @@ def poor_environments() -> bool:
     if not mounts:
         print(f"poor: left out, for this user may not mount: {', '.join(NEEDING_ROOT)}")
     kept = True
-    for name, poor in {**ENVIRONMENTS, **(NEEDING_ROOT if mounts else {})}.items():
-        for arguments in ((), ("-n2",)):
-            with tempfile.TemporaryDirectory() as folder:
-                found = session_in(Path(folder), poor, arguments)
-            broken = breaches(found, poor)
-            kept = kept and not broken
-            print(
-                f"poor: {name}, {' '.join(arguments) or 'plain'}: status {found.status}, {found.passed} of "
-                f"{CASES} passed, {len(found.warnings)} warnings, {found.requests} requests"
-                f": {'; '.join(broken) or 'kept'}",
-                flush=True,
-            )
+    with tempfile.TemporaryDirectory() as folder, serving() as server:
+        write_filled(Path(folder) / "filled", server)
+        for name, poor in {**ENVIRONMENTS, **(NEEDING_ROOT if mounts else {})}.items():
+            for arguments in ((), ("-n2",)):
+                root = Path(folder) / f"{name} {' '.join(arguments)}"
+                root.mkdir()
+                found = session_in(
+                    root, poor, filled=Path(folder) / "filled", server=server, arguments=arguments
+                )
+                broken = breaches(found, poor)
+                kept = kept and not broken
+                print(
+                    f"poor: {name}, {' '.join(arguments) or 'plain'}: status {found.status}, "
+                    f"{found.passed} of {CASES} passed, {len(found.warnings)} warnings, {found.requests} requests: "
+                    f"{'; '.join(broken) or 'kept'}",
+                    flush=True,
+                )
     return kept

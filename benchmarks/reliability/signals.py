@@ -49,8 +49,7 @@ def _good(way: Way, count: int, seed: int) -> bool:
         found = stop_sessions(Path(folder), way, stops=count, seed=seed)
     good = found.good(way)
     print(
-        f"signals: {way.number.name} to {'all processes' if way.to_all else 'the first process'}, "
-        f"{' '.join(way.arguments) or 'plain'}, seed {seed}: {found.stopped} sessions stopped, status "
+        f"signals: {way.named}, seed {seed}: {found.stopped} sessions stopped, status "
         f"{', '.join(f'{status} x {times}' for status, times in found.statuses.items())}; {found.kept:,} "
         f"cases reported, {len(found.lost)} of them asked for again; left behind: {found.left or 'nothing'}; "
         f"{time.perf_counter() - start:.0f} s; load {os.getloadavg()[0]:.1f}: {'kept' if good else 'BROKEN'}",

@@ -45,6 +45,12 @@ class Way:
     """Seconds from the first finished case until the signal, at most."""
 
     @property
+    def named(self) -> str:
+        """Return it in words."""
+        whom = "all processes" if self.to_all else "the first process"
+        return f"{self.number.name} to {whom}, {' '.join(self.arguments) or 'plain'}"
+
+    @property
     def status(self) -> int:
         """Return the exit status that says so, as shells count."""
         return 128 + self.number

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,23 +46,25 @@ def write(root: Path, *, processes: int, puts: int) -> Written:
     """
     path = root / HOME / "local" / "cache.sqlite"
     command = [sys.executable, "-m", "benchmarks.reliability.writers", str(path), str(puts)]
-    writers = [
-        subprocess.Popen(
-            [*command, str(number)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        for number in range(processes)
-    ]
-    for writer in writers:
-        assert writer.stdout is not None
-        writer.stdout.readline()
-    start = time.perf_counter()
-    for writer in writers:
-        assert writer.stdin is not None
-        writer.stdin.close()
-    warnings = [line for writer in writers if writer.stdout for line in writer.stdout]
-    seconds = time.perf_counter() - start
-    statuses = [writer.wait() for writer in writers]
-    warnings += [f"a writer ended with status {status}" for status in statuses if status]
+    with ExitStack() as stack:
+        writers = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [*command, str(number)],
+                    cwd=ROOT,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            for number in range(processes)
+        ]
+        # Each says that it is ready, and starts when it is told no more.
+        ready = [writer.stdout.readline() for writer in writers if writer.stdout]
+        assert ready == ["ready\n"] * processes
+        start = time.perf_counter()
+        warnings = _let_go(writers)
+        seconds = time.perf_counter() - start
     cache = Cache(path, session="reader")
     hits = {key: cache.get(key) for writer in range(processes) for key in _keys(writer, puts)}
     right = sum(hit is not None and hit.response.text == _text(key) for key, hit in hits.items())
@@ -80,6 +84,16 @@ def writers(processes: int = 8, puts: int = 5000) -> bool:
         f"(at most {LONGEST:.0f}); load {os.getloadavg()[0]:.1f}: {'kept' if good else 'BROKEN'}"
     )
     return good
+
+
+def _let_go(writers: Sequence[subprocess.Popen[str]]) -> list[str]:
+    """Let all begin at once, wait for their end, and return what they warn of."""
+    for writer in writers:
+        assert writer.stdin is not None
+        writer.stdin.close()
+    warnings = [line for writer in writers if writer.stdout for line in writer.stdout]
+    statuses = [writer.wait() for writer in writers]
+    return warnings + [f"a writer ended with status {status}" for status in statuses if status]
 
 
 def _keys(writer: int, puts: int) -> list[str]:
