@@ -223,8 +223,8 @@ def poor_environments() -> bool:
                 kept = kept and not broken
                 print(
                     f"poor: {name}, {' '.join(arguments) or 'plain'}: status {found.status}, "
-                    f"{found.passed} of {CASES} passed, {len(found.warnings)} warnings, {found.requests} requests: "
-                    f"{'; '.join(broken) or 'kept'}",
+                    f"{found.passed} of {CASES} passed, {len(found.warnings)} warnings, "
+                    f"{found.requests} requests: {'; '.join(broken) or 'kept'}",
                     flush=True,
                 )
     return kept
