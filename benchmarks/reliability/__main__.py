@@ -1,6 +1,7 @@
-"""Put the calls under faults, storms and silence.
+"""Put the calls under faults, storms and silence, and sessions under kills, signals, budgets and poor disks.
 
 python -m benchmarks.reliability [server faults never_cached hang storm] [--calls 2000] [--rate .3] [--seed 1]
+python -m benchmarks.reliability [kills killed_sessions signals writers workers poor budgets] [--seed 1]
 """
 
 from __future__ import annotations

@@ -29,6 +29,9 @@ PATIENCE = 60.0
 PASSED = re.compile(r"^.*\[(case-\d+)\] PASSED|PASSED .*\[(case-\d+)\]", re.MULTILINE)
 """How `-v` reports a case, without and with workers."""
 
+LAST_WORD = re.compile(r"^=+ .*\bpassed\b.* in [\d.]+s", re.MULTILINE)
+"""The line that ends pytest's report."""
+
 HELD = ("claims", "owners", "attempts")
 
 
@@ -178,7 +181,7 @@ class _Session:
     @property
     def done(self) -> bool:
         """Tell whether it ended by itself, with nothing left to do."""
-        return self.status == 0 and re.search(r"^=+ \d+ passed in ", self.output, re.MULTILINE) is not None
+        return self.status == 0 and LAST_WORD.search(self.output) is not None
 
     def run(self, delay: float) -> set[str]:
         """Send the signal some seconds after the first finished case, and return the cases asked for."""
@@ -206,7 +209,8 @@ class _Session:
         found = [f"process {number}" for number in running(self._process.pid)]
         found += [f"{count} {table}" for table, count in held(self._suite).items()]
         if not (self._suite / "left.json").exists():
-            return [*found, "no orderly end"]
+            # A session that has said its last word gives SIGTERM back, and may die of it.
+            return found if LAST_WORD.search(self.output) else [*found, "no orderly end"]
         # Workers that are just ending are no trouble: those that stay are found above.
         inside = {kind: what for kind, what in left_behind(self._suite).items() if kind != "children"}
         return found + [f"{kind}: {', '.join(what)}" for kind, what in inside.items()]
