@@ -10,6 +10,7 @@ import signal
 import sqlite3
 import subprocess
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -25,6 +26,9 @@ LATENCY = 0.05
 
 PATIENCE = 60.0
 """Seconds after the signal in which a session has to end."""
+
+GRACE = 2.0
+"""Seconds after the end of the first process in which its workers have to be gone."""
 
 PASSED = re.compile(r"^.*\[(case-\d+)\] PASSED|PASSED .*\[(case-\d+)\]", re.MULTILINE)
 """How `-v` reports a case, without and with workers."""
@@ -206,7 +210,10 @@ class _Session:
         """Return what is left of it; what was killed can leave no less than its rows."""
         if self.way.number == signal.SIGKILL:
             return []
-        found = [f"process {number}" for number in running(self._process.pid)]
+        until = time.monotonic() + GRACE
+        while (staying := running(self._process.pid)) and time.monotonic() < until:
+            time.sleep(0.01)
+        found = [f"process {number}" for number in staying]
         found += [f"{count} {table}" for table, count in held(self._suite).items()]
         if not (self._suite / "left.json").exists():
             # A session that has said its last word gives SIGTERM back, and may die of it.
