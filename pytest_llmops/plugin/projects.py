@@ -65,6 +65,7 @@ class Projects:
                 session=self.session,
                 find_provider=self._find_provider,
                 scratch=self._scratch if self.settings.cache == "off" else None,
+                alone=self._alone,
             )
             check_baseline(project)
             self._by_root[root] = project
@@ -110,6 +111,11 @@ class Projects:
     @property
     def _clients(self) -> list[Client]:
         return [project.client for project in self._by_root.values() if "client" in project.__dict__]
+
+    @property
+    def _alone(self) -> bool:
+        worker = hasattr(self._config, "workerinput")
+        return not worker and getattr(self._config.option, "dist", "no") == "no"
 
     @property
     def _scratch(self) -> Path:
