@@ -10,7 +10,7 @@ demo: .venv/installed
 test: .venv/installed
 	$(MAKE) lint
 	$(BIN)/llmops pull
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: .venv/installed
 	$(BIN)/ruff check .
