@@ -74,6 +74,8 @@ class Database:
         self._path = path
         self._connection: sqlite3.Connection | None = None
         self.warnings: list[str] = []
+        self.in_memory = False
+        """Whether the file could not be used, so that no other process sees what is written."""
 
     def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """Return the rows of `query`; none where there is no file yet."""
@@ -146,6 +148,7 @@ class Database:
             f"{self._path} cannot be used ({error}); answers are not kept in this run. "
             "If this stays so, delete the file or mend the folder's permissions."
         )
+        self.in_memory = True
         self._connection = _connected(":memory:")
         _prepare(self._connection)
         return self._connection

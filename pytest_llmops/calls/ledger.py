@@ -176,6 +176,8 @@ class Ledger:
             raise BudgetError(
                 "--llmops-max-cost needs its price, which is unknown; add it under `prices` in the settings"
             )
+        if self._own is None and self._database.in_memory:
+            raise BudgetError("its budget cannot be shared: mend the file of the warning, or run without -n")
         spent = book.spent()
         refusal = self._budget.refusal(spent, most or 0.0)
         if refusal:

@@ -35,3 +35,16 @@ def test_a_session_runs_and_says_once_what_is_wrong(
 def test_workers_say_once_what_is_wrong(in_poor: Callable[..., Session], tmp_path: Path, name: str) -> None:
     found = in_poor(tmp_path, ENVIRONMENTS[name], arguments=["-n2"])
     assert breaches(found, ENVIRONMENTS[name]) == [], found.output
+
+
+def test_a_budget_that_workers_cannot_share_is_not_spent(
+    in_poor: Callable[..., Session], tmp_path: Path
+) -> None:
+    poor = ENVIRONMENTS["a file where the folder should be"]
+    found = in_poor(tmp_path, poor, arguments=["-n2", "--llmops-max-calls=5", "-rs"])
+    assert (found.status, found.passed, found.requests) == (6, 0, 0)
+    assert "its budget cannot be shared" in found.output
+
+    (tmp_path / "alone").mkdir()
+    found = in_poor(tmp_path / "alone", poor, arguments=["--llmops-max-calls=5"])
+    assert (found.status, found.passed, found.requests) == (6, 5, 5)
