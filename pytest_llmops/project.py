@@ -86,10 +86,10 @@ class Project:
         """Open the calls: cache, ledger and providers; for one event loop."""
         settings = self.settings
         return Client(
-            cache=Cache(self.calls_file, session=self._session, fresh_only=settings.cache == "refresh"),
+            cache=self.cache(),
             ledger=self.ledger,
             provider_of=self.provider,
-            stored=self._stored,
+            stored=self.stored,
             offline=settings.cache == "offline",
             concurrency=settings.concurrency,
             retry=Retry(deadline=settings.deadline),
@@ -115,6 +115,16 @@ class Project:
     def close(self) -> None:
         """Let go of the counts."""
         self._onlooker.close()
+
+    def stored(self, digest: str) -> Response | None:
+        """Return the answer that the baseline holds, where it may stand in for a call."""
+        if self.settings.cache in ("refresh", "off"):
+            return None
+        return self.stored_answers.get(digest)
+
+    def cache(self) -> Cache:
+        """Open the answers, for one thread."""
+        return Cache(self.calls_file, session=self._session, fresh_only=self.settings.cache == "refresh")
 
     def board(self) -> Board:
         """Open what the processes of this session show each other of their results."""
@@ -215,11 +225,6 @@ class Project:
     def _onlooker(self) -> Ledger:
         # The file has a connection of its own here: the ledger's belongs to the thread of the calls.
         return self.ledger if self._alone else Ledger(self.calls_file, session=self._session)
-
-    def _stored(self, digest: str) -> Response | None:
-        if self.settings.cache in ("refresh", "off"):
-            return None
-        return self.stored_answers.get(digest)
 
     def _built_in(self, name: str) -> Provider:
         if name == "openai":

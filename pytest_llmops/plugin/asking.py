@@ -6,14 +6,18 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Final, Protocol
 
-from pytest_llmops.calls.exchange import Request
-from pytest_llmops.errors import LlmopsError
+from pytest_llmops.calls.exchange import Caller, EmbeddingRequest, Request, Response
+from pytest_llmops.errors import CacheMissError, LlmopsError
 from pytest_llmops.plugin.arms import ArmName
 from pytest_llmops.plugin.plan import CaseSlot, EvalTest
+from pytest_llmops.project import Project
 from pytest_llmops.prompts.prompt import Prompt
 from pytest_llmops.runs.measure import Measured, measure, rescore
 from pytest_llmops.scorers.score import Score
+
+NOTHING: Final[Mapping[str, tuple[Score, ...]]] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,23 +45,119 @@ class Answers:
     """Today's scores of the baseline's stored outputs, by metric."""
 
 
-async def ask_all(test: EvalTest, slot: CaseSlot) -> Answers:
+class Knower(Caller, Protocol):
+    """Know the digests of requests, too."""
+
+    def digest(self, request: Request) -> str:
+        """Return the request digest."""
+        ...
+
+    def reused(self, key: str) -> bool:
+        """Tell whether the answer under a request digest is from an earlier session."""
+        ...
+
+    async def acall(self, request: Request, *, again: bool = False) -> Response:
+        """Return the answer to `request`; with `again` one that is given in this session."""
+        ...
+
+
+class Memory:
+    """Answer only what is known already, and wait for nothing; a `Caller` for the thread of the tests."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        # A connection of its own: the one of the client belongs to another thread.
+        self._cache = project.cache()
+        self._saved: dict[str, float] = {}
+        self._last: tuple[Request | None, str] = (None, "")
+
+    def digest(self, request: Request) -> str:
+        """Return the request digest; that of the last request is remembered."""
+        if self._last[0] is not request:
+            self._last = (request, self._project.client.digest(request))
+        return self._last[1]
+
+    def reused(self, key: str) -> bool:
+        """Tell whether the answer under a request digest is from an earlier session."""
+        return key in self._saved
+
+    async def acall(self, request: Request, *, again: bool = False) -> Response:
+        """Return the answer to `request`.
+
+        Raises:
+            CacheMissError: it is not at hand.
+        """
+        response = None if again else self._known(self.digest(request))
+        if response is None:
+            raise CacheMissError("The answer is not at hand.")
+        return response
+
+    async def aembed(self, request: EmbeddingRequest) -> tuple[tuple[float, ...], ...]:
+        """Return no vectors: they are looked up side by side, which takes an event loop.
+
+        Raises:
+            CacheMissError: always.
+        """
+        raise CacheMissError(f"The vectors of {request.model} are not at hand.")
+
+    async def aclose(self) -> None:
+        """Write down what was saved, where the client does, and close the file."""
+        self._project.ledger.saved(self._saved)
+        self._cache.close()
+
+    def _known(self, key: str) -> Response | None:
+        hit = self._cache.get(key)
+        response = hit.response if hit else self._project.stored(key)
+        if response is not None and not (hit and hit.this_session):
+            self._saved[key] = response.cost or 0.0
+        return response
+
+
+def recall(test: EvalTest, slot: CaseSlot, memory: Memory) -> Answers | None:
+    """Return the answers that an item needs where all are at hand; None where something must be asked.
+
+    Waits for nothing, so no event loop is needed: to wake one takes longer than to look an answer up.
+    """
+    if not test.instant:
+        return None
+    work = ask_all(test, slot, memory)
+    try:
+        work.send(None)
+    except StopIteration as end:
+        answers: Answers = end.value
+        return answers
+    except LlmopsError:
+        # Whatever it is, who asks for the item is told.
+        return None
+    work.close()
+    return None
+
+
+async def ask_all(test: EvalTest, slot: CaseSlot, caller: Knower | None = None) -> Answers:
     """Return the answers that an item needs, arms and candidate asked side by side.
+
+    Args:
+        test: the item's test.
+        slot: its case and repeat.
+        caller: who answers; the project's client where None.
 
     Raises:
         LlmopsError: the candidate could not be measured, or stored outputs could not be scored.
     """
+    caller = caller or test.spec.project.client
     rescorers = test.rescorers if slot.repeat == 1 else ()
     stored = test.paired_with(slot.case) if rescorers else ()
-    stored_scores = await rescore(slot.case, stored, rescorers if stored else (), test.spec.project.client)
+    stored_scores = await rescore(slot.case, stored, rescorers, caller) if stored else NOTHING
     beside = test.arms_of(slot)
     if not beside:
-        return Answers(candidate=_sound(await _ask(test, slot, None)), stored_scores=stored_scores)
+        return Answers(candidate=_sound(await _ask(test, slot, None, caller)), stored_scores=stored_scores)
     wanted: list[ArmName | None] = [None, *beside]
     # Who asks first might wait longest or shortest, so it is not always the same.
     backwards = int(slot.case.digest, 16) + slot.repeat & 1
     order = wanted[::-1] if backwards else wanted
-    found = dict(zip(order, await asyncio.gather(*(_ask(test, slot, arm) for arm in order)), strict=True))
+    found = dict(
+        zip(order, await asyncio.gather(*(_ask(test, slot, arm, caller) for arm in order)), strict=True)
+    )
     candidate = _sound(found.pop(None))
     arms = {name: answered for name, answered in found.items() if name is not None}
     return Answers(candidate=candidate, arms=arms, stored_scores=stored_scores)
@@ -69,19 +169,18 @@ def _sound(candidate: Answered) -> Answered:
     return candidate
 
 
-async def _ask(test: EvalTest, slot: CaseSlot, name: ArmName | None) -> Answered:
+async def _ask(test: EvalTest, slot: CaseSlot, name: ArmName | None, caller: Knower) -> Answered:
     spec, arm = test.spec, test.arms[name] if name else None
     request = test.request(slot, name)
-    client = spec.project.client
-    prompt, digest = arm.prompt if arm else spec.prompt, client.digest(request)
+    prompt, digest = arm.prompt if arm else spec.prompt, caller.digest(request)
     again = arm is not None and arm.again
-    ask = partial(client.acall, again=True) if again else client.acall
+    ask = partial(caller.acall, again=True) if again else caller.acall
     try:
-        measured = await measure(slot.case, request, spec.scorers, client, ask=ask)
+        measured = await measure(slot.case, request, spec.scorers, caller, ask=ask)
     except LlmopsError as error:
         return Answered(prompt=prompt, request=request, digest=digest, fault=error)
     if measured.response is not None:
-        digest = client.digest(request.answered_by(measured.response))
+        digest = caller.digest(request.answered_by(measured.response))
     # What was asked again is of today, though the candidate may have been given the old answer.
-    reused = not again and client.reused(digest)
+    reused = not again and caller.reused(digest)
     return Answered(prompt=prompt, request=request, digest=digest, measured=measured, reused=reused)

@@ -17,6 +17,8 @@ from pytest_llmops.runs.record import Run
 def plan_tests(items: Iterable[pytest.Item]) -> dict[pytest.Item, EvalTest]:
     """Return the eval test of each item that belongs to one."""
     groups = _groups(items)
+    for group in groups.values():
+        _locate(group)
     tests = [_test(key, group) for (_, key), group in groups.items()]
     stoppable = [_may_stop(test) for test in tests]
     # Each metric that could be called regressed has an equal part of the risk.
@@ -45,6 +47,15 @@ def in_running_order(items: list[pytest.Item]) -> list[pytest.Item]:
         for place, item in zip(sorted(places[item] for item in group), by_unit, strict=True):
             ordered[place] = item
     return ordered
+
+
+def _locate(items: Iterable[pytest.Item]) -> None:
+    """Tell the items of one function where it stands: each by itself would look it up in the file system."""
+    first, *others = items
+    path, line, name = first.location
+    if name == first.name:
+        for item in others:
+            item.location = (path, line, item.name)
 
 
 def slot_of(item: pytest.Item) -> CaseSlot | None:

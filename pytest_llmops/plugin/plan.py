@@ -23,6 +23,8 @@ PACKAGES = ("pytest-llmops", "jinja2", "jsonschema")
 
 FIXTURE = "llm_case"
 
+_OWN = f"{__name__.partition('.')[0]}."
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseSlot:
@@ -55,9 +57,11 @@ class EvalTest:
     @cached_property
     def expected(self) -> frozenset[tuple[str, int]]:
         """Return the case ids and repeats of a complete run."""
-        return frozenset(
+        expected = frozenset(
             (case.id, repeat) for case in self.spec.cases for repeat in range(1, self.spec.repeats + 1)
         )
+        # Mostly one and the same, and kept to the end.
+        return self.selected if self.selected == expected else expected
 
     @cached_property
     def stored(self) -> Mapping[str, tuple[CaseResult, ...]]:
@@ -85,6 +89,12 @@ class EvalTest:
     def place(self) -> tuple[str, str]:
         """Return what tells the test from all others of the session: its project root and its key."""
         return str(self.spec.project.root), self.key
+
+    @cached_property
+    def instant(self) -> bool:
+        """Tell whether an item needs no event loop where its answers are known: all scorers are our own."""
+        scorers = (*self.spec.scorers, *self.rescorers)
+        return not self.arms and all(type(each).__module__.startswith(_OWN) for each in scorers)
 
     @property
     def compared(self) -> bool:

@@ -30,6 +30,9 @@ from pytest_llmops.scorers.score import Score
 NO_ANSWER: Final = Response(text="", model="")
 """Stands for the answer where there is none."""
 
+PASS: Final = Score(value=1.0, passed=True)
+"""What a body that runs through says of an answer."""
+
 NOTHING: Final[Mapping[str, Any]] = {}
 
 

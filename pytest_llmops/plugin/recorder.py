@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,20 +12,24 @@ from pytest_llmops.calls.exchange import Response
 from pytest_llmops.calls.prefetch import Prefetch
 from pytest_llmops.errors import BudgetError, LlmopsError, MisuseError
 from pytest_llmops.plugin.arms import compares
-from pytest_llmops.plugin.asking import Answers, ask_all
+from pytest_llmops.plugin.asking import Answers, Memory, ask_all, recall
 from pytest_llmops.plugin.case import LlmCase
 from pytest_llmops.plugin.early_stop import EarlyStops
 from pytest_llmops.plugin.eval_tests import plan_tests, slot_of
 from pytest_llmops.plugin.live import PLACE
 from pytest_llmops.plugin.note import NOTE, Note, NotedTest
-from pytest_llmops.plugin.plan import FIXTURE, EvalTest
-from pytest_llmops.plugin.progress import Progress, described, is_miss, missed_body
+from pytest_llmops.plugin.plan import FIXTURE, CaseSlot, EvalTest
+from pytest_llmops.plugin.progress import PASS, Progress, described, is_miss, missed_body
 from pytest_llmops.plugin.projects import Projects
+from pytest_llmops.project import Project
 from pytest_llmops.reports.escape import escape
 from pytest_llmops.scorers.score import Score
 
 AHEAD_PER_CALL = 4
 """Items that the look-ahead starts for each call that may be under way: short answers must not drain it."""
+
+LOOK_AGAIN = 16
+"""Items until it is tried again whether answers are at hand: with an empty cache all looks are in vain."""
 
 
 class Recorder:
@@ -45,6 +49,12 @@ class Recorder:
         self._index: dict[pytest.Item, int] = {}
         self._prefetch: Prefetch[Answers] | None = None
         self._stops = EarlyStops(())
+        self._places: dict[str, str] = {}
+        self._missed = 0
+        """Items in a row whose answers were not at hand."""
+        self._memories: dict[Project, Memory] = {}
+        self._recalled: dict[pytest.Item, Answers] = {}
+        """What the look-ahead need not ask for."""
         self._progress: dict[pytest.Item, Progress] = {}
         self._announced: set[tuple[str, str]] = set()
         self._answered: set[pytest.Item] = set()
@@ -59,6 +69,7 @@ class Recorder:
         except BaseException:
             if self._prefetch is not None:
                 self._prefetch.stop()
+            self._forget()
             raise
         if self._prefetch is not None:
             # Another worker may wait for an answer that this one is asking for.
@@ -66,6 +77,7 @@ class Recorder:
                 project.client.drain()
             self._prefetch.finish()
         self._stops.close()
+        self._forget()
         return result
 
     def answer(self, item: pytest.Item) -> LlmCase:
@@ -88,7 +100,9 @@ class Recorder:
         self._answered.add(item)
         progress = self._progress[item] = Progress(test=self._tests[item], slot=slot)
         try:
-            progress.answers = self._prefetch.result(self._index[item])
+            progress.answers = self._recalled.pop(item, None) or self._recall(item, slot)
+            if progress.answers is None:
+                progress.answers = self._prefetch.result(self._index[item])
         except LlmopsError as error:
             progress.fault = error
             if isinstance(error, BudgetError):
@@ -114,7 +128,7 @@ class Recorder:
             progress.note_body(error)
             _describe(item, progress)
             raise
-        progress.body = Score(value=1.0, passed=True)
+        progress.body = PASS
         missed = progress.missed_markers()
         if missed:
             raise pytest.fail.Exception("\n".join([*missed, _answer_line(progress)]), pytrace=False)
@@ -136,7 +150,7 @@ class Recorder:
             self._note(report, Note(root=test.place[0], key=test.key))
         if call.when == "teardown":
             self._progress.pop(item, None)
-            setattr(report, PLACE, f"{len(self._tests)} {test.place[0]}")
+            setattr(report, PLACE, self._places[test.place[0]])
         return report
 
     def _note(self, report: pytest.TestReport, note: Note) -> None:
@@ -153,13 +167,14 @@ class Recorder:
         tests = {test.place: test for test in self._tests.values()}.values()
         self._stops = EarlyStops(tests)
         asked = list(self._tests)
+        self._places = {root: f"{len(asked)} {root}" for root in {test.place[0] for test in tests}}
         self._index = {item: index for index, item in enumerate(asked)}
         for test in tests:
             test.spec.project.stored_answers.update(_stored_answers(test))
         worker = getattr(self._config, "workerinput", {})
         self._prefetch = Prefetch(
             self._projects.loop,
-            [partial(ask_all, self._tests[item], slot) for item in asked if (slot := slot_of(item))],
+            _Jobs(self._tests, asked),
             ahead=self._ahead,
             first=int(worker.get("workerid", "gw0").removeprefix("gw")),
             stride=int(worker.get("workercount", 1)),
@@ -171,9 +186,34 @@ class Recorder:
         workers = int(getattr(self._config, "workerinput", {}).get("workercount", 1))
         return max(AHEAD_PER_CALL, AHEAD_PER_CALL * self._projects.slots // workers)
 
+    def _forget(self) -> None:
+        while self._memories:
+            _, memory = self._memories.popitem()
+            self._projects.loop.run(memory.aclose())
+
+    def _recall(self, item: pytest.Item, slot: CaseSlot) -> Answers | None:
+        if self._missed % LOOK_AGAIN:
+            self._missed += 1
+            return None
+        project = slot.spec.project
+        if project not in self._memories:
+            self._memories[project] = Memory(project)
+        answers = recall(self._tests[item], slot, self._memories[project])
+        self._missed = 0 if answers else self._missed + 1
+        return answers
+
     def _may_start(self, item: pytest.Item) -> bool:
+        """Tell whether the look-ahead may ask for an item now: not where the answer is at hand."""
         slot = slot_of(item)
-        return slot is None or self._stops.may_start(self._tests[item], slot.case.id)
+        if slot is None or item in self._recalled:
+            return False
+        test = self._tests[item]
+        if not self._stops.may_start(test, slot.case.id):
+            return False
+        answers = self._recall(item, slot)
+        if answers is not None:
+            self._recalled[item] = answers
+        return answers is None
 
     def _decided(self, item: pytest.Item, progress: Progress, report: pytest.TestReport) -> Note:
         """Return what the item gave, and leave its misses to the comparison where that covers them."""
@@ -203,6 +243,23 @@ class Recorder:
             arms={str(name): each for name, each in arms.items()},
             excused=tuple(excused),
         )
+
+
+class _Jobs(Sequence[Callable[[], Coroutine[Any, Any, Answers]]]):
+    """Make jobs of items when they are due: large sessions would hold many for long."""
+
+    def __init__(self, tests: Mapping[pytest.Item, EvalTest], items: Sequence[pytest.Item]) -> None:
+        self._tests = tests
+        self._items = items
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, index: Any) -> Any:
+        item = self._items[index]
+        slot = slot_of(item)
+        assert slot is not None
+        return partial(ask_all, self._tests[item], slot)
 
 
 def _will_run(session: pytest.Session) -> bool:
@@ -246,7 +303,7 @@ def _body_on(item: pytest.Item, case: LlmCase) -> Score:
         return missed_body(error)
     finally:
         arguments[FIXTURE] = current
-    return Score(value=1.0, passed=True)
+    return PASS
 
 
 def _describe(item: pytest.Item, progress: Progress) -> None:

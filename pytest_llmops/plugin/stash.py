@@ -47,6 +47,7 @@ def collector(config: pytest.Config) -> Collector:
         from pytest_llmops.calls.prefetch import nothing
         from pytest_llmops.plugin.collector import Collector
         from pytest_llmops.plugin.interrupts import end_worker_in_order
+        from pytest_llmops.plugin.protocol import Protocol
         from pytest_llmops.plugin.recorder import Recorder
 
         config.stash[_collector_key] = Collector(config, projects(config))
@@ -59,6 +60,7 @@ def collector(config: pytest.Config) -> Collector:
         config.stash[_recorder_key] = Recorder(config, projects(config), waiting)
         config.pluginmanager.register(config.stash[_collector_key], "llmops-collector")
         config.pluginmanager.register(config.stash[_recorder_key], "llmops-recorder")
+        config.pluginmanager.register(Protocol(config, config.stash[_recorder_key].answer), "llmops-protocol")
     return config.stash[_collector_key]
 
 
