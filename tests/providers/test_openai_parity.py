@@ -139,7 +139,9 @@ def test_parameters_travel_as_with_the_official_client(
     endpoint: Endpoint, parameters: dict[str, Any]
 ) -> None:
     if parameters.get("stream"):
-        endpoint.otherwise = stream({"choices": [{"delta": {"content": "x"}}]}, "[DONE]")
+        endpoint.otherwise = stream(
+            {"choices": [{"delta": {"content": "x"}, "finish_reason": "stop"}]}, "[DONE]"
+        )
 
     assert_parity(
         endpoint,
