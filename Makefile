@@ -1,6 +1,8 @@
 # Two commands for a newcomer: `make demo` and `make test`. Both make their own .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+# Where a machine forbids bytecode, each of the many processes of the tests would compile the package anew.
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: demo test lint format clean aa calibration bench-compare bench-calls bench-reliability bench-peers
 

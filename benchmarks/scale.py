@@ -222,6 +222,8 @@ def run(suite: Suite) -> Taken:
         RuntimeError: the run was not green.
     """
     environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
+    # An installed package has its bytecode, whatever this machine allows.
+    environment["PYTHONDONTWRITEBYTECODE"] = ""
     command = [sys.executable, *PYTEST, "-p", "pytest_llmops.plugin", *suite.options]
     output = suite.folder / "output.txt"
     with output.open("wb") as file:

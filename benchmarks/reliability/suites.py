@@ -119,10 +119,12 @@ def run(root: Path, command: Sequence[str], environment: Mapping[str, str]) -> E
         environment: what is added to the present one.
     """
     told = root / "output.txt"
+    # An installed package has its bytecode, whatever this machine allows.
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", **environment}
     start = time.perf_counter()
     with told.open("wb") as output:
         process = subprocess.Popen(
-            command, cwd=root, env={**os.environ, **environment}, stdout=output, stderr=subprocess.STDOUT
+            command, cwd=root, env=environment, stdout=output, stderr=subprocess.STDOUT
         )
         # The only way to learn what a child and its own children used.
         _, status, used = os.wait4(process.pid, 0)

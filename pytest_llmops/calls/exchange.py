@@ -121,14 +121,10 @@ class Response:
     def from_json(cls, data: Mapping[str, Any]) -> Response:
         """Return the answer that `to_json` wrote."""
         values = dict(data)
-        return cls(
-            **{
-                **values,
-                "tool_calls": tuple(values["tool_calls"]),
-                "usage": Usage(**values["usage"]),
-                "timing": Timing(**values["timing"]),
-            }
-        )
+        values["tool_calls"] = tuple(values["tool_calls"])
+        values["usage"] = Usage(**values["usage"])
+        values["timing"] = Timing(**values["timing"])
+        return cls(**values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 from pytest_llmops.errors import MisuseError, closest
 from pytest_llmops.golden.case import Case
@@ -18,6 +18,10 @@ MAX_ID = 200
 """Most characters of a case id."""
 NOT_IN_IDS = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Unicode categories that would break a line or a file."""
+
+
+NO_METADATA: Final[Mapping[str, JsonValue]] = {}
+"""One for all rows without: there may be many."""
 
 
 class At(Protocol):
@@ -99,7 +103,7 @@ def _tags(row: Mapping[str, JsonValue], at: At) -> tuple[str, ...]:
 def _metadata(row: Mapping[str, JsonValue], at: At) -> Mapping[str, JsonValue]:
     value = row.get("metadata")
     if value is None:
-        return {}
+        return NO_METADATA
     if isinstance(value, Mapping):
         return value
     raise MisuseError(f"{at('metadata')}: `metadata` must be a mapping, not {described(value)}.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 import pytest
 
 from pytest_llmops.plugin import hookspecs, stash
@@ -46,6 +48,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         stash.collector(metafunc.config).refuse(
             f"{definition.nodeid}: the marker {lonely} needs llm_eval(prompt, golden) on the same test."
         )
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_pycollect_makeitem(collector: pytest.Collector) -> Generator[None, object, object]:
+    """Make the items of all cases where pytest has made one that stands in for them."""
+    made = yield
+    return stash.expanded(collector.config, made) if isinstance(made, list) else made
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -179,7 +179,7 @@ async def _ask(test: EvalTest, slot: CaseSlot, name: ArmName | None, caller: Kno
         measured = await measure(slot.case, request, spec.scorers, caller, ask=ask)
     except LlmopsError as error:
         return Answered(prompt=prompt, request=request, digest=digest, fault=error)
-    if measured.response is not None:
+    if measured.response is not None and measured.response.fallback is not None:
         digest = caller.digest(request.answered_by(measured.response))
     # What was asked again is of today, though the candidate may have been given the old answer.
     reused = not again and caller.reused(digest)

@@ -7,6 +7,7 @@ import pytest
 from pytest_llmops.errors import MisuseError
 from pytest_llmops.golden.case import Case
 from pytest_llmops.plugin.eval_tests import in_running_order
+from pytest_llmops.plugin.items import STAND_IN, Slots
 from pytest_llmops.plugin.marks import EvalSpec, read_spec
 from pytest_llmops.plugin.plan import FIXTURE, CaseSlot
 from pytest_llmops.plugin.projects import Projects
@@ -36,15 +37,13 @@ class Collector:
             return
         self._metrics.update(spec.metrics)
         cases = self._chosen(spec)
-        slots = [
-            pytest.param(
-                CaseSlot(spec=spec, case=case, repeat=repeat),
-                id=slug if repeat == 1 else f"{slug}#{repeat}",
-            )
+        slots = {
+            slug if repeat == 1 else f"{slug}#{repeat}": CaseSlot(spec=spec, case=case, repeat=repeat)
             for case, slug in zip(cases, case_slugs([case.id for case in cases]), strict=True)
             for repeat in range(1, spec.repeats + 1)
-        ]
-        metafunc.parametrize(FIXTURE, slots, indirect=True, scope="function")
+        }
+        stand_in = [pytest.param(Slots(slots), id=STAND_IN)] if slots else []
+        metafunc.parametrize(FIXTURE, stand_in, indirect=True, scope="function")
 
     def refuse(self, message: str) -> None:
         """Report a user's mistake, found while collecting."""

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_llmops.plugin.arms import Arm, ArmName, canary_arm, control_arm
+from pytest_llmops.plugin.items import CaseItem, slot_of
 from pytest_llmops.plugin.plan import FIXTURE, CaseSlot, EvalTest
 from pytest_llmops.runs.course import Course, running_order
 from pytest_llmops.runs.record import Run
@@ -53,29 +54,22 @@ def _locate(items: Iterable[pytest.Item]) -> None:
     """Tell the items of one function where it stands: each by itself would look it up in the file system."""
     first, *others = items
     path, line, name = first.location
-    if name == first.name:
+    if name == first.name and not isinstance(first, CaseItem):
         for item in others:
             item.location = (path, line, item.name)
 
 
-def slot_of(item: pytest.Item) -> CaseSlot | None:
-    """Return the case and repeat that an item runs; None for other items."""
-    callspec = getattr(item, "callspec", None)
-    slot = callspec.params.get(FIXTURE) if callspec else None
-    return slot if isinstance(slot, CaseSlot) else None
-
-
 def _groups(items: Iterable[pytest.Item]) -> Mapping[tuple[str, str], list[pytest.Item]]:
     groups: dict[tuple[str, str], list[pytest.Item]] = {}
-    by_function: dict[tuple[object, ...], list[pytest.Item]] = {}
+    by_function: dict[object, list[pytest.Item]] = {}
     for item in items:
         slot = slot_of(item)
         if slot is None:
             continue
-        others = _others(item)
-        function = (item.parent, _qualified_name(item), others)
+        alike = item.kin if isinstance(item, CaseItem) else None
+        function = alike or (item.parent, _qualified_name(item), _others(item))
         if function not in by_function:
-            place = (str(slot.spec.project.root), _key_of(item, slot) + others)
+            place = (str(slot.spec.project.root), _key_of(item, slot) + _others(item))
             by_function[function] = groups.setdefault(place, [])
         by_function[function].append(item)
     return groups

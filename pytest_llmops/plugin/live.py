@@ -33,7 +33,7 @@ CLEAR = "\x1b[J"
 
 
 PLACE = "llmops_place"
-"""Attribute of a teardown's report: how many cases the session has, and the project's root."""
+"""Attribute of an item's last report: how many cases the session has, and the project's root."""
 
 
 class Live:

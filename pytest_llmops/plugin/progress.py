@@ -33,6 +33,9 @@ NO_ANSWER: Final = Response(text="", model="")
 PASS: Final = Score(value=1.0, passed=True)
 """What a body that runs through says of an answer."""
 
+PASS_ALONE: Final = {PASSED: PASS}
+"""The scores of most cases of a test without markers, kept to the end of the session: once is enough."""
+
 NOTHING: Final[Mapping[str, Any]] = {}
 
 
@@ -177,6 +180,8 @@ class Progress:
     def _scores(self, measured: Measured, body: Score | None) -> Mapping[str, Score]:
         if body is None or self.test.spec.body is None:
             return measured.scores
+        if body is PASS and not measured.scores:
+            return PASS_ALONE
         return {**measured.scores, PASSED: body}
 
 

@@ -6,13 +6,15 @@ import inspect
 import os
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
+import _pytest.logging
 import pluggy
 import pytest
 
-from pytest_llmops.plugin.eval_tests import slot_of
+from pytest_llmops.plugin.items import CaseItem, slot_of
 from pytest_llmops.plugin.plan import FIXTURE
+from pytest_llmops.plugin.recorder import Recorder
 
 FIXTURES = frozenset({FIXTURE, "request"})
 """What an item may need: nothing that has to be torn down, or is shared with other items."""
@@ -39,7 +41,22 @@ NEEDLESS = tuple(
 )
 """pytest's modules whose part in set-up and teardown is not needed where nothing is set up."""
 
+EXITS = (pytest.exit.Exception, KeyboardInterrupt)
+
+LOG_KEYS: Final[list[Any]] = [
+    key
+    for name in ("caplog_records_key", "caplog_handler_key")
+    if (key := getattr(_pytest.logging, name, None)) is not None
+]
+"""Where pytest keeps what an item logged; with a version that keeps it elsewhere, it is left to pytest."""
+
 OPTIONS = ("setuponly", "setupshow", "setupplan", "usepdb", "trace")
+
+LISTENERS = ("pytest_runtest_makereport", "pytest_runtest_logreport", "pytest_report_teststatus")
+"""Hooks that learn of every phase."""
+
+COUNTING = ("_pytest.junitxml.", "xdist.")
+"""Modules that wait for the report of a teardown, as those of other plugins may."""
 
 
 class Protocol:
@@ -47,30 +64,40 @@ class Protocol:
 
     In set-up and teardown pytest fills fixtures and keeps a stack of folders, modules and classes. Between
     two items of one function whose only fixture is `llm_case` the stack stays as it is: so these phases are
-    cut down to the one value. All other hooks are called as ever. The first and the last item of a row run
-    as pytest runs them; so does every item where another plugin has a hand in set-up, call, teardown or
-    fixtures.
+    cut down to the one value, and reported where something went wrong or somebody waits for their reports.
+    All other hooks are called as ever. The first and the last item of a row run as pytest runs them; so does
+    every item where another plugin has a hand in set-up, call, teardown or fixtures.
 
     Args:
         config: the session's configuration.
-        answer: returns what `llm_case` gives to an item.
+        recorder: returns what `llm_case` gives to an item, and is told of its last report.
     """
 
-    def __init__(self, config: pytest.Config, answer: Callable[[pytest.Item], object]) -> None:
+    def __init__(self, config: pytest.Config, recorder: Recorder) -> None:
         self._config = config
-        self._answer = answer
+        self._recorder = recorder
         self._alone = False
+        self._brief = False
+        self._quick = False
         self._before: pytest.Item | None = None
+        self._untouched = False
+        """Whether the item whose turn it is holds nothing yet."""
         self._filled: list[object] = []
         self._keywords: object = None
+        self._none: list[Any] = []
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self) -> None:
         """Look who else has a hand in it."""
         wanted = any(getattr(self._config.option, name, False) for name in OPTIONS)
-        self._alone = not wanted and not any(self._others(name) for name in HOOKS)
+        self._alone = not wanted and not any(self._others(name, INDIFFERENT) for name in HOOKS)
+        heard = any(self._others(name, ("_pytest.", "pytest_llmops."), COUNTING) for name in LISTENERS)
+        self._brief = not heard and self._config.getoption("durations", None) is None
         self._set_up = self._rest("pytest_runtest_setup")
         self._tear_down = self._rest("pytest_runtest_teardown")
+        rest = [*self._set_up.get_hookimpls(), *self._tear_down.get_hookimpls()]
+        logging = all(_module(impl.plugin).startswith("_pytest.logging.") for impl in rest)
+        self._quick = self._brief and logging and len(LOG_KEYS) == 2
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> None:
@@ -79,6 +106,8 @@ class Protocol:
 
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
         """Run an item that follows one of its kind, and is followed by one."""
+        # Looked up before its turn: pytest's own wrappers of this hook ask it for its markers.
+        untouched, self._untouched = self._untouched, isinstance(nextitem, CaseItem) and nextitem.untouched
         before, self._before = self._before, item
         filled, self._filled = self._filled, []
         if not self._alone or filled != [(FIXTURE, f"{__package__}.fixtures")]:
@@ -87,30 +116,50 @@ class Protocol:
             return None
         # What was filled for the item before is filled for this one, too.
         self._filled = filled
-        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-        self._run(item, nextitem)
-        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        hook = item.ihook
+        hook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        self._run(hook, item, nextitem)
+        hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        if isinstance(item, CaseItem) and untouched:
+            item.strip()
         return True
 
-    def _run(self, item: Any, nextitem: pytest.Item) -> None:
-        def set_up() -> None:
-            self._set_up(item=item)
-            item.funcargs[FIXTURE] = self._answer(item)
-
-        hook, session = item.ihook, item.session
-        passed = self._phase(item, "setup", set_up)
-        passed = passed and self._phase(item, "call", lambda: hook.pytest_runtest_call(item=item))
+    def _run(self, hook: Any, item: Any, nextitem: pytest.Item) -> None:
+        session = item.session
+        known = self._quick and self._recorder.at_hand(item)
+        ready = pytest.CallInfo.from_call(lambda: self._ready(item, known=known), "setup", EXITS)
+        brief = self._brief and ready.excinfo is None
+        passed = brief or self._report(hook, item, ready)
+        if passed:
+            called = pytest.CallInfo.from_call(lambda: hook.pytest_runtest_call(item=item), "call", EXITS)
+            brief = brief and called.excinfo is None
+            passed = self._report(hook, item, called, last=brief)
         item.funcargs.clear()
-        tear_down = self._tear_down if passed else hook.pytest_runtest_teardown
+        if brief and known:
+            for key in LOG_KEYS:
+                del item.stash[key]
+            return
         # Where the session ends here, all that other items have set up is torn down.
         following = None if session.shouldfail or session.shouldstop else nextitem
-        self._phase(item, "teardown", lambda: tear_down(item=item, nextitem=following))
+        tear_down = self._tear_down if passed else hook.pytest_runtest_teardown
+        torn = pytest.CallInfo.from_call(lambda: tear_down(item=item, nextitem=following), "teardown", EXITS)
+        if not brief or torn.excinfo is not None:
+            self._report(hook, item, torn)
 
-    def _phase(self, item: pytest.Item, when: Any, work: Callable[[], None]) -> bool:
-        call = pytest.CallInfo.from_call(work, when, (pytest.exit.Exception, KeyboardInterrupt))
-        report = item.ihook.pytest_runtest_makereport(item=item, call=call)
+    def _ready(self, item: Any, *, known: bool) -> None:
+        if known:
+            # Nothing is waited for, so nothing is logged: what is left of the set-up is the records' place.
+            item.stash[LOG_KEYS[0]] = {}
+        else:
+            self._set_up(item=item)
+        item.funcargs[FIXTURE] = self._recorder.answer(item)
+
+    def _report(
+        self, hook: Any, item: pytest.Item, call: pytest.CallInfo[None], *, last: bool = False
+    ) -> bool:
+        report = hook.pytest_runtest_makereport(item=item, call=call)
         skipped = call.excinfo is not None and isinstance(call.excinfo.value, pytest.skip.Exception)
-        if skipped and when == "setup":
+        if skipped and call.when == "setup":
             # A skip in a fixture is shown where the test stands.
             path, line, _ = item.reportinfo()
             report.longrepr = (os.fspath(path), (line or 0) + 1, report.longrepr[2])
@@ -118,17 +167,22 @@ class Protocol:
         if report.keywords == self._keywords:
             report.keywords = self._keywords
         self._keywords = report.keywords
-        item.ihook.pytest_runtest_logreport(report=report)
+        if last:
+            self._recorder.end(item, report)
+        hook.pytest_runtest_logreport(report=report)
+        if last and not report.sections and not report.user_properties:
+            # All who listen have had it, and two empty lists a report add up.
+            report.sections = report.user_properties = self._none
         if call.excinfo is not None and not skipped and not hasattr(report, "wasxfail"):
-            item.ihook.pytest_exception_interact(node=item, call=call, report=report)
+            hook.pytest_exception_interact(node=item, call=call, report=report)
         return bool(report.passed)
 
-    def _others(self, name: str) -> list[object]:
+    def _others(self, name: str, known: tuple[str, ...], strange: tuple[str, ...] = ()) -> list[object]:
         # A wrapper of the whole protocol is called whoever runs it.
         return [
             impl.plugin
             for impl in getattr(self._config.hook, name).get_hookimpls()
-            if not _module(impl.plugin).startswith(INDIFFERENT)
+            if (not _module(impl.plugin).startswith(known) or _module(impl.plugin).startswith(strange))
             and not (name == "pytest_runtest_protocol" and (impl.wrapper or impl.hookwrapper))
         ]
 

@@ -15,7 +15,8 @@ from pytest_llmops.plugin.arms import compares
 from pytest_llmops.plugin.asking import Answers, Memory, ask_all, recall
 from pytest_llmops.plugin.case import LlmCase
 from pytest_llmops.plugin.early_stop import EarlyStops
-from pytest_llmops.plugin.eval_tests import plan_tests, slot_of
+from pytest_llmops.plugin.eval_tests import plan_tests
+from pytest_llmops.plugin.items import slot_of
 from pytest_llmops.plugin.live import PLACE
 from pytest_llmops.plugin.note import NOTE, Note, NotedTest
 from pytest_llmops.plugin.plan import FIXTURE, CaseSlot, EvalTest
@@ -100,9 +101,8 @@ class Recorder:
         self._answered.add(item)
         progress = self._progress[item] = Progress(test=self._tests[item], slot=slot)
         try:
-            progress.answers = self._recalled.pop(item, None) or self._recall(item, slot)
-            if progress.answers is None:
-                progress.answers = self._prefetch.result(self._index[item])
+            known = self.at_hand(item)
+            progress.answers = self._recalled.pop(item) if known else self._prefetch.result(self._index[item])
         except LlmopsError as error:
             progress.fault = error
             if isinstance(error, BudgetError):
@@ -111,6 +111,16 @@ class Recorder:
             raise pytest.fail.Exception(told, pytrace=False) from None
         measured: Any = progress.measured
         return progress.case(measured.bad_answer or measured.response)
+
+    def at_hand(self, item: pytest.Item) -> bool:
+        """Tell whether all that an item needs is known, so that `answer` will not wait."""
+        slot = slot_of(item)
+        if item in self._recalled:
+            return True
+        answers = self._recall(item, slot) if slot is not None and self._prefetch is not None else None
+        if answers is not None:
+            self._recalled[item] = answers
+        return answers is not None
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
@@ -149,9 +159,13 @@ class Recorder:
         elif report.outcome == "failed":
             self._note(report, Note(root=test.place[0], key=test.key))
         if call.when == "teardown":
-            self._progress.pop(item, None)
-            setattr(report, PLACE, self._places[test.place[0]])
+            self.end(item, report)
         return report
+
+    def end(self, item: pytest.Item, report: pytest.TestReport) -> None:
+        """Let go of an item with its last report, which counts it as done."""
+        self._progress.pop(item, None)
+        setattr(report, PLACE, self._places[self._tests[item].place[0]])
 
     def _note(self, report: pytest.TestReport, note: Note) -> None:
         worker = hasattr(self._config, "workerinput")
@@ -205,15 +219,9 @@ class Recorder:
     def _may_start(self, item: pytest.Item) -> bool:
         """Tell whether the look-ahead may ask for an item now: not where the answer is at hand."""
         slot = slot_of(item)
-        if slot is None or item in self._recalled:
+        if slot is None or not self._stops.may_start(self._tests[item], slot.case.id):
             return False
-        test = self._tests[item]
-        if not self._stops.may_start(test, slot.case.id):
-            return False
-        answers = self._recall(item, slot)
-        if answers is not None:
-            self._recalled[item] = answers
-        return answers is None
+        return not self.at_hand(item)
 
     def _decided(self, item: pytest.Item, progress: Progress, report: pytest.TestReport) -> Note:
         """Return what the item gave, and leave its misses to the comparison where that covers them."""

@@ -60,8 +60,17 @@ def collector(config: pytest.Config) -> Collector:
         config.stash[_recorder_key] = Recorder(config, projects(config), waiting)
         config.pluginmanager.register(config.stash[_collector_key], "llmops-collector")
         config.pluginmanager.register(config.stash[_recorder_key], "llmops-recorder")
-        config.pluginmanager.register(Protocol(config, config.stash[_recorder_key].answer), "llmops-protocol")
+        config.pluginmanager.register(Protocol(config, config.stash[_recorder_key]), "llmops-protocol")
     return config.stash[_collector_key]
+
+
+def expanded(config: pytest.Config, items: list[object]) -> list[object]:
+    """Return items with those of all cases in place of the one that stands in for them."""
+    if _collector_key not in config.stash:
+        return items
+    from pytest_llmops.plugin.items import expand
+
+    return list(expand(items))
 
 
 def live(config: pytest.Config) -> Live:

@@ -60,7 +60,9 @@ class RubricJudge:
         self._criteria = criteria
         self._model = model
         self._scale = read_scale(scale)
+        form: dict[str, JsonValue] = {"name": "judgement", "strict": True, "schema": self._scale.schema}
         self._prompt = prompt or read_prompt(_PROMPT)
+        self._asked = replace(self._prompt, response_format={"type": "json_schema", "json_schema": form})
         self.metric = _metric(name, self._scale, threshold, required=required, version=self._version())
 
     async def score(self, case: Case, response: Response, caller: Caller) -> Score:
@@ -100,9 +102,7 @@ class RubricJudge:
             "instruction": self._scale.instruction,
             "expected": case.expected is not None,
         }
-        form: dict[str, JsonValue] = {"name": "judgement", "strict": True, "schema": self._scale.schema}
-        prompt = replace(self._prompt, response_format={"type": "json_schema", "json_schema": form})
-        return prompt.render(variables, model=self._model)
+        return self._asked.render(variables, model=self._model)
 
     def _version(self) -> str:
         return digest(

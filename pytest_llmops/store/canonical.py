@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
+from sys import intern
 from typing import TypeAlias
 
 from pytest_llmops.errors import MisuseError
@@ -15,7 +16,7 @@ JsonValue: TypeAlias = "bool | int | float | str | Sequence[JsonValue] | Mapping
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
-_LEAVES = (str, int, bool, type(None))
+_LEAVES = frozenset({str, int, bool, type(None)})
 
 SHORT = 12
 """Hex digits of a digest that people see."""
@@ -64,15 +65,24 @@ def parse_json(text: str) -> JsonValue:
 
 
 def _plain(value: JsonValue) -> JsonValue:
-    if isinstance(value, _LEAVES):
+    # The kinds that all but all values are of come first: this runs several times for each case.
+    kind = type(value)
+    if kind in _LEAVES:
+        return value
+    if kind is dict:
+        return {
+            key if type(key) is str else _key(key): item if type(item) is str else _plain(item)
+            for key, item in value.items()  # type: ignore[union-attr]
+        }
+    if isinstance(value, str | int):
         return value
     if isinstance(value, float):
         if not math.isfinite(value):
             raise MisuseError(f"{value} is not a number that JSON can hold; leave it out or use null.")
         return int(value) if value.is_integer() else value
-    if isinstance(value, dict | Mapping):
+    if isinstance(value, Mapping):
         return {_key(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | Sequence) and not isinstance(value, bytes | bytearray):
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
         return [_plain(item) for item in value]
     raise MisuseError(f"{type(value).__name__} {value!r} is not JSON: use text, numbers, lists and mappings.")
 
@@ -95,9 +105,9 @@ def _no_constant(name: str) -> JsonValue:
 
 
 def _no_twin_keys(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
-    result: dict[str, JsonValue] = {}
-    for key, value in pairs:
-        if key in result:
-            raise ValueError(f"the key {key!r} stands twice")
-        result[key] = value
+    # The keys of many rows are the same few words.
+    result: dict[str, JsonValue] = {intern(key): value for key, value in pairs}
+    if len(result) < len(pairs):
+        twin = next(key for index, (key, _) in enumerate(pairs) if key in dict(pairs[:index]))
+        raise ValueError(f"the key {twin!r} stands twice")
     return result
