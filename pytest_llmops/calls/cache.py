@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from pytest_llmops.calls.database import Database
+from pytest_llmops.calls.database import Database, batches, placeholders
 from pytest_llmops.calls.exchange import Response
 from pytest_llmops.store.canonical import canonical, digest_bytes
 
@@ -44,12 +46,22 @@ class Cache:
 
     def get(self, key: str) -> Hit | None:
         """Return the answer to the request with the digest `key`, None where there is none."""
-        rows = self._database.rows(
-            "SELECT response, checksum, session = ? FROM answers WHERE key = ?", self.session, key
-        )
-        if not rows:
-            return None
-        data, proof, this_session = rows[0]
+        return self.get_all([key])[0]
+
+    def get_all(self, keys: Sequence[str]) -> list[Hit | None]:
+        """Return the answers to the requests with the digests `keys`, in their order."""
+        rows: dict[str, tuple[Any, ...]] = {}
+        for some in batches(keys):
+            found = self._database.rows(
+                "SELECT key, response, checksum, session = ? FROM answers "  # noqa: S608 - question marks
+                f"WHERE key IN ({placeholders(some)})",
+                self.session,
+                *some,
+            )
+            rows.update((row[0], row[1:]) for row in found)
+        return [self._hit(key, *rows[key]) if key in rows else None for key in keys]
+
+    def _hit(self, key: str, data: Any, proof: object, this_session: object) -> Hit | None:
         if proof != checksum(key, data):
             self._database.warn(f"{self._path} holds a damaged answer; the question is asked again.")
             return None
@@ -65,14 +77,32 @@ class Cache:
             response: the answer.
             claimed_by: who gives up its claim on `key` with it.
         """
-        data = canonical(response.to_json()).encode("utf-8", "surrogatepass")
-        values = (key, data, checksum(key, data), self.session, time.time())
+        self.put_all([(key, response)], claimed_by=claimed_by)
+
+    def put_all(self, answers: Sequence[tuple[str, Response]], *, claimed_by: str | None = None) -> None:
+        """Keep many answers, as `put` keeps one."""
+        now = time.time()
+        rows = [(*self._row(key, response), now) for key, response in answers]
 
         def work(connection: sqlite3.Connection) -> None:
-            connection.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?)", values)
-            connection.execute("DELETE FROM claims WHERE key = ? AND owner = ?", (key, claimed_by))
+            # Few statements with many values: after each of them the thread waits for its turn again.
+            for some in batches(rows):
+                values = ", ".join(["(?, ?, ?, ?, ?)"] * len(some))
+                connection.execute(
+                    f"INSERT OR REPLACE INTO answers VALUES {values}",  # noqa: S608 - question marks
+                    [value for row in some for value in row],
+                )
+                keys = [row[0] for row in some]
+                connection.execute(
+                    f"DELETE FROM claims WHERE owner = ? AND key IN ({placeholders(keys)})",  # noqa: S608
+                    (claimed_by, *keys),
+                )
 
         self._database.transact(work)
+
+    def _row(self, key: str, response: Response) -> tuple[str, bytes, bytes, str]:
+        data = canonical(response.to_json()).encode("utf-8", "surrogatepass")
+        return key, data, checksum(key, data), self.session
 
     def close(self) -> None:
         """Close the file."""

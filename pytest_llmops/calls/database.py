@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +12,7 @@ from pytest_llmops.errors import MisuseError
 from pytest_llmops.store.folder import make_local
 
 T = TypeVar("T")
+V = TypeVar("V")
 
 VERSION = 3
 """Kept in `user_version`: raised when a table or the stored form of an answer changes."""
@@ -57,6 +58,9 @@ CREATE INDEX results_of ON results (session, test)
 
 TROUBLE = (sqlite3.DatabaseError, OSError, MisuseError, UnicodeDecodeError)
 """What a file that cannot be used raises; where SQLite quotes its bytes, even an error of decoding."""
+
+MOST_ROWS = 100
+"""Rows of one statement: SQLite takes 999 values at least."""
 
 PATIENCE = 30.0
 """Seconds to wait for other processes that write."""
@@ -152,6 +156,17 @@ class Database:
         self._connection = _connected(":memory:")
         _prepare(self._connection)
         return self._connection
+
+
+def batches(values: Sequence[V]) -> Iterator[Sequence[V]]:
+    """Yield `values` in parts that one statement can take."""
+    for start in range(0, len(values), MOST_ROWS):
+        yield values[start : start + MOST_ROWS]
+
+
+def placeholders(values: Sequence[object]) -> str:
+    """Return a question mark for each value, as a statement has them."""
+    return ", ".join("?" * len(values))
 
 
 def _transacted(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:

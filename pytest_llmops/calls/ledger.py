@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from pytest_llmops.calls.book import Book, OwnBook
 from pytest_llmops.calls.budget import Budget
-from pytest_llmops.calls.database import Database
+from pytest_llmops.calls.database import Database, batches, placeholders
 from pytest_llmops.calls.owner import Owner
 from pytest_llmops.calls.pace import Pace
 from pytest_llmops.calls.shared_book import SharedBook
@@ -73,7 +73,12 @@ class Ledger:
 
     def claim(self, key: str) -> bool:
         """Return whether the call for `key` is now ours; False while another process is on it."""
-        return self._signed(lambda connection: _claim(connection, key, self._owner))
+        return self.claim_all([key])[0]
+
+    def claim_all(self, keys: Sequence[str]) -> list[bool]:
+        """Return for each of the calls for `keys`, all different, whether it is now ours."""
+        taken = self._signed(lambda connection: _claim(connection, keys, self._owner))
+        return [key not in taken for key in keys]
 
     def release(self, key: str) -> None:
         """Give up our claim on `key`."""
@@ -210,9 +215,27 @@ class Ledger:
         return result
 
 
-def _claim(connection: sqlite3.Connection, key: str, owner: Owner) -> bool:
-    values = (key, owner.name)
-    if connection.execute("INSERT OR IGNORE INTO claims VALUES (?, ?)", values).rowcount:
-        return True
-    owner.void_ended(connection)
-    return bool(connection.execute("INSERT OR IGNORE INTO claims VALUES (?, ?)", values).rowcount)
+def _claim(connection: sqlite3.Connection, keys: Sequence[str], owner: Owner) -> set[str]:
+    """Claim what is free, and return what is taken."""
+    taken = _taken(connection, keys)
+    if taken:
+        owner.void_ended(connection)
+        taken = _taken(connection, keys)
+    for some in batches([key for key in keys if key not in taken]):
+        values = ", ".join(["(?, ?)"] * len(some))
+        connection.execute(
+            f"INSERT INTO claims VALUES {values}",  # noqa: S608 - question marks
+            [value for key in some for value in (key, owner.name)],
+        )
+    return taken
+
+
+def _taken(connection: sqlite3.Connection, keys: Sequence[str]) -> set[str]:
+    return {
+        key
+        for some in batches(keys)
+        for (key,) in connection.execute(
+            f"SELECT key FROM claims WHERE key IN ({placeholders(some)})",  # noqa: S608
+            some,
+        )
+    }

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
-from pytest_llmops.calls.cache import Cache
+from pytest_llmops.calls.cache import Cache, Hit
 from pytest_llmops.calls.exchange import Response
 from pytest_llmops.calls.ledger import Ledger
 from pytest_llmops.calls.owner import BEAT
+from pytest_llmops.calls.together import Together
 from pytest_llmops.errors import BudgetError, CacheMissError, CallError
 from pytest_llmops.store.canonical import SHORT
 
@@ -58,6 +60,9 @@ class Once:
         self._forgiven = 0.0
         self._draining = False
         self._heart: asyncio.Task[None] | None = None
+        self._looks = Together[str, Hit | None](cache.get_all)
+        self._claims = Together[str, bool](ledger.claim_all)
+        self._puts = Together[tuple[str, Response], None](self._put)
 
     async def answer(self, key: str, make: Make, *, named: str) -> Response:
         """Return the answer under `key`; one that `make` gives is kept before this returns.
@@ -126,7 +131,7 @@ class Once:
         return response
 
     async def _answered(self, key: str, make: Make, named: str) -> Response:
-        response = self._known(key)
+        response = await self._known(key)
         if response is None and self._offline:
             raise CacheMissError(
                 f"No answer of {named} to this request ({key[:SHORT]}) is cached, "
@@ -135,16 +140,29 @@ class Once:
         wait = FIRST_LOOK
         while response is None:
             self.check_going_on()
-            if self._ledger.claim(key):
+            if await self._claim(key):
                 return await self._claimed(key, make)
             await self._sleep(wait)
             wait = min(2 * wait, LAST_LOOK)
             self._check_failed(key)
-            response = self._known(key)
+            response = await self._known(key)
         return response
 
-    def _known(self, key: str) -> Response | None:
-        hit = self._cache.get(key)
+    async def _claim(self, key: str) -> bool:
+        claimed = self._claims.ask(key)
+        try:
+            return await asyncio.shield(claimed)
+        except asyncio.CancelledError:
+            # It may be ours all the same, and nobody would ever give it up.
+            claimed.add_done_callback(partial(self._give_up, key))
+            raise
+
+    def _give_up(self, key: str, claimed: asyncio.Future[bool]) -> None:
+        if claimed.exception() is None and claimed.result():
+            self._ledger.release(key)
+
+    async def _known(self, key: str) -> Response | None:
+        hit = await self._looks.ask(key)
         if hit is not None and hit.this_session:
             return hit.response
         response = hit.response if hit is not None else self._stored(key)
@@ -157,7 +175,7 @@ class Once:
             self._heart = asyncio.create_task(self._beat())
         try:
             # Between our look and our claim another process may have put its answer, or failed.
-            response = self._known(key)
+            response = await self._known(key)
             if response is None:
                 self._check_failed(key)
                 return await self._made(key, make)
@@ -176,8 +194,12 @@ class Once:
             self._ledger.fail(key, error)
             raise
         # Kept before anything else is done with it: it is paid.
-        self._cache.put(key, response, claimed_by=self._ledger.owner)
+        await self._puts.ask((key, response))
         return response
+
+    def _put(self, answers: Sequence[tuple[str, Response]]) -> list[None]:
+        self._cache.put_all(answers, claimed_by=self._ledger.owner)
+        return [None] * len(answers)
 
     def _check_failed(self, key: str) -> None:
         error = self._ledger.failure(key, since=self._forgiven)

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, Final
 
-import _pytest.logging
 import pluggy
 import pytest
 
@@ -43,12 +42,8 @@ NEEDLESS = tuple(
 
 EXITS = (pytest.exit.Exception, KeyboardInterrupt)
 
-LOG_KEYS: Final[list[Any]] = [
-    key
-    for name in ("caplog_records_key", "caplog_handler_key")
-    if (key := getattr(_pytest.logging, name, None)) is not None
-]
-"""Where pytest keeps what an item logged; with a version that keeps it elsewhere, it is left to pytest."""
+LOG_KEYS: Final = ("caplog_records_key", "caplog_handler_key")
+"""Names by which pytest's own plugin for logging keeps what an item logged, in its stash."""
 
 OPTIONS = ("setuponly", "setupshow", "setupplan", "usepdb", "trace")
 
@@ -97,7 +92,10 @@ class Protocol:
         self._tear_down = self._rest("pytest_runtest_teardown")
         rest = [*self._set_up.get_hookimpls(), *self._tear_down.get_hookimpls()]
         logging = all(_module(impl.plugin).startswith("_pytest.logging.") for impl in rest)
-        self._quick = self._brief and logging and len(LOG_KEYS) == 2
+        logger = self._config.pluginmanager.get_plugin("logging")
+        self._log_keys = [getattr(logger, name) for name in LOG_KEYS if hasattr(logger, name)]
+        # With a version that keeps the records elsewhere, it is left to pytest.
+        self._quick = self._brief and logging and len(self._log_keys) == len(LOG_KEYS)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> None:
@@ -136,7 +134,7 @@ class Protocol:
             passed = self._report(hook, item, called, last=brief)
         item.funcargs.clear()
         if brief and known:
-            for key in LOG_KEYS:
+            for key in self._log_keys:
                 del item.stash[key]
             return
         # Where the session ends here, all that other items have set up is torn down.
@@ -149,7 +147,7 @@ class Protocol:
     def _ready(self, item: Any, *, known: bool) -> None:
         if known:
             # Nothing is waited for, so nothing is logged: what is left of the set-up is the records' place.
-            item.stash[LOG_KEYS[0]] = {}
+            item.stash[self._log_keys[0]] = {}
         else:
             self._set_up(item=item)
         item.funcargs[FIXTURE] = self._recorder.answer(item)

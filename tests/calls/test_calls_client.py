@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -419,11 +419,11 @@ def test_an_answer_that_came_just_before_the_claim_is_used(desk: Desk) -> None:
     class LateLedger(Ledger):
         """Claim just after another process has put its answer and released its claim."""
 
-        def claim(self, key: str) -> bool:
+        def claim_all(self, keys: Sequence[str]) -> list[bool]:
             other = Cache(desk.path, session="s")
-            other.put(key, Response(text="theirs", model="m"))
+            other.put_all([(key, Response(text="theirs", model="m")) for key in keys])
             other.close()
-            return super().claim(key)
+            return super().claim_all(keys)
 
     model = ScriptedProvider("mine")
     ledger = LateLedger(desk.path, session="s")
