@@ -142,6 +142,11 @@ class Ledger:
         """Return the sums over all processes of the session."""
         return self._look(lambda book: book.tally()) or Tally()
 
+    @property
+    def unseen(self) -> Tally:
+        """Return what was spent here that no other process can see, since the file cannot be used."""
+        return self.tally() if self._own is None and self._database.in_memory else Tally()
+
     def close(self) -> None:
         """Give up all that we hold and close the file."""
         if self._database.rows("SELECT 1 FROM owners WHERE owner = ? LIMIT 1", self._owner.name):

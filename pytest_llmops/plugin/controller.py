@@ -36,10 +36,13 @@ class Controller:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Take over what a worker of xdist has to warn of."""
-        warnings = getattr(node, "workeroutput", {}).get("llmops_warnings")
-        if warnings:
-            stash.projects(self._config).warn(warnings)
+        """Take over what a worker of xdist has to warn of, and what it spent where the others cannot see."""
+        output = getattr(node, "workeroutput", {})
+        if output.get("llmops_warnings"):
+            from pytest_llmops.calls.tally import Tally
+
+            stash.projects(self._config).warn(output["llmops_warnings"])
+            stash.projects(self._config).add(Tally(**output["llmops_unseen"]))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

@@ -36,6 +36,7 @@ class Projects:
         self._by_folder: dict[Path, Project] = {}
         self._by_root: dict[Path, Project] = {}
         self._warnings: list[str] = []
+        self._unseen = Tally()
 
     @cached_property
     def loop(self) -> LoopThread:
@@ -82,7 +83,16 @@ class Projects:
         for project in self._by_root.values():
             tallies.append(project.spent())
             project.close()
-        return sum(tallies, Tally())
+        return sum(tallies, self._unseen)
+
+    def unseen(self) -> Tally:
+        """Return what this process spent that no other can see."""
+        opened = [project for project in self._by_root.values() if "client" in project.__dict__]
+        return sum((project.ledger.unseen for project in opened), Tally())
+
+    def add(self, unseen: Tally) -> None:
+        """Take over what another process of the session spent, and only it can know."""
+        self._unseen += unseen
 
     def warn(self, warnings: Iterable[str]) -> None:
         """Take over what another process of the session has to warn of."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import pytest
@@ -101,6 +102,9 @@ def recorder(config: pytest.Config) -> Recorder:
 def close(config: pytest.Config) -> None:
     """Let go of what this process opened."""
     if _projects_key in config.stash:
-        config.stash[_projects_key].close()
+        projects = config.stash[_projects_key]
+        unseen = projects.unseen()
+        projects.close()
         if hasattr(config, "workeroutput"):
-            config.workeroutput["llmops_warnings"] = config.stash[_projects_key].warnings()
+            config.workeroutput["llmops_warnings"] = projects.warnings()
+            config.workeroutput["llmops_unseen"] = asdict(unseen)

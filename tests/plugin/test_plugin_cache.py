@@ -86,3 +86,13 @@ def test_an_unusable_answer_is_asked_for_again(suite: Any) -> None:
     assert len(calls) - calls.count("3") == 19
     suite.run()
     assert set(suite.calls) == {"3"}
+
+
+def test_calls_are_counted_where_the_file_cannot_be_used(suite: Any) -> None:
+    (suite.root / ".llmops" / "local" / "cache.sqlite").mkdir(parents=True)
+    result = suite.run()
+    result.assert_outcomes(passed=20)
+    # Workers that see no file in common may ask the same question, each for itself.
+    made = len(suite.calls)
+    assert made >= 20
+    result.stdout.fnmatch_lines([f"*{made} calls made, 0 answers from the cache*", "*cannot be used*"])
