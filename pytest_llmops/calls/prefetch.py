@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 
 LOOK = 1.0
-"""Seconds of waiting for a result between two calls of `waiting`."""
+"""Seconds of waiting for a result without a look around: a signal that comes just before is seen then."""
 
 
 def always(index: int) -> bool:  # noqa: ARG001 - stands for a look-up
@@ -23,6 +23,17 @@ def always(index: int) -> bool:  # noqa: ARG001 - stands for a look-up
 def nothing() -> int:
     """Return 0: no job is started ahead."""
     return 0
+
+
+def _result(future: Future[T], waiting: Callable[[], object] = nothing) -> T:
+    while True:
+        try:
+            return future.result(timeout=LOOK)
+        except TimeoutError:
+            # Else it is what the job itself raised.
+            if future.done():
+                raise
+            waiting()
 
 
 class LoopThread:
@@ -57,7 +68,7 @@ class LoopThread:
             raise RuntimeError("A coroutine among the model calls cannot wait for one; await it instead.")
         future = self.submit(work)
         try:
-            return future.result()
+            return _result(future)
         except BaseException:
             future.cancel()
             raise
@@ -68,7 +79,8 @@ class LoopThread:
             return
         self._closed = True
         self._loop.call_soon_threadsafe(self._stopped.set)
-        self._thread.join()
+        while self._thread.is_alive():
+            self._thread.join(LOOK)
 
     def _main(self) -> None:
         # The runner cancels and awaits all tasks, and closes the loop.
@@ -133,7 +145,7 @@ class Prefetch(Generic[T]):
             self._position += 1
         self._look_ahead()
         try:
-            return self._awaited(future)
+            return _result(future, self._waiting)
         except BaseException:
             future.cancel()
             raise
@@ -154,17 +166,7 @@ class Prefetch(Generic[T]):
         for future in self._futures.values():
             # Nobody here has asked for it: what went wrong is told to whoever does.
             with contextlib.suppress(Exception, CancelledError):
-                future.result()
-
-    def _awaited(self, future: Future[T]) -> T:
-        while True:
-            try:
-                return future.result(timeout=LOOK)
-            except TimeoutError:
-                # Else it is what the job itself raised.
-                if future.done():
-                    raise
-                self._waiting()
+                _result(future)
 
     def _look_ahead(self) -> None:
         self._held = [index for index in self._held if not self._begun(index)]
