@@ -12,7 +12,7 @@ from typing import Any
 
 from pytest_llmops.calls.database import Database, batches, placeholders
 from pytest_llmops.calls.exchange import Response
-from pytest_llmops.store.canonical import digest_bytes
+from pytest_llmops.store.canonical import canonical, digest_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,9 +101,7 @@ class Cache:
         self._database.transact(work)
 
     def _row(self, key: str, response: Response) -> tuple[str, bytes, bytes, str]:
-        data = json.dumps(
-            response.to_json(), ensure_ascii=False, allow_nan=False, separators=(",", ":")
-        ).encode("utf-8", "surrogatepass")
+        data = canonical(response.to_json()).encode("utf-8", "surrogatepass")
         return key, data, checksum(key, data), self.session
 
     def close(self) -> None:
