@@ -13,7 +13,7 @@ settings.load_profile("llmops")
 
 
 def pytest_configure() -> None:
-    """Hear Ctrl-C: a shell's background jobs do not, nor do their children, and many tests send it to them."""
+    """Hear Ctrl-C: background jobs of a shell do not, nor do their children, and many tests send it."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
