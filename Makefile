@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Where a machine forbids bytecode, each of the many processes of the tests would compile the package anew.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: demo test lint format clean aa calibration bench-compare bench-calls bench-reliability bench-peers
+.PHONY: demo test lint format clean aa calibration bench-compare bench-calls bench-scale bench-reliability bench-peers
 
 demo: .venv/installed
 	$(BIN)/python examples/demo.py
@@ -40,6 +40,10 @@ bench-compare: .venv/installed
 bench-calls: .venv/installed
 	$(BIN)/python -m benchmarks.reliability server
 	$(BIN)/python -m benchmarks.cold_speed
+
+# Many cases beside as many trivial parametrized items, and 100,000 cases in one golden set; 8 minutes.
+bench-scale: .venv/installed
+	$(BIN)/python -m benchmarks.scale
 
 # Calls and sessions under faults, silence and a rate limit, held against the server's own log; 3 minutes.
 bench-reliability: .venv/installed
