@@ -31,7 +31,7 @@ def canonical(value: JsonValue) -> str:
     Raises:
         MisuseError: `value` holds NaN, an infinity, or something that is not JSON.
     """
-    return _ENCODER.encode(_plain(value))
+    return _ENCODER.encode(value if _is_plain(value) else _plain(value))
 
 
 def digest(value: JsonValue) -> str:
@@ -64,17 +64,21 @@ def parse_json(text: str) -> JsonValue:
     return value
 
 
-def _plain(value: JsonValue) -> JsonValue:
-    # The kinds that all but all values are of come first: this runs several times for each case.
+def _is_plain(value: object) -> bool:
+    """Tell whether the encoder may have `value` as it is: this is asked several times for each case."""
     kind = type(value)
     if kind in _LEAVES:
-        return value
+        return True
     if kind is dict:
-        return {
-            key if type(key) is str else _key(key): item if type(item) is str else _plain(item)
-            for key, item in value.items()  # type: ignore[union-attr]
-        }
-    if isinstance(value, str | int):
+        for key, item in value.items():  # type: ignore[attr-defined]
+            if type(key) is not str or not (type(item) is str or _is_plain(item)):
+                return False
+        return True
+    return kind is list and all(map(_is_plain, value))  # type: ignore[call-overload]
+
+
+def _plain(value: JsonValue) -> JsonValue:
+    if isinstance(value, str | int | None):
         return value
     if isinstance(value, float):
         if not math.isfinite(value):
