@@ -57,15 +57,13 @@ class Live:
         self._next = self._start + QUIET
         self._drawn = False
         self._done = 0
-        self._total = 0
-        self._root: Path | None = None
+        self._place = ""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count the finished cases."""
         place = getattr(report, PLACE, None)
         if place is not None:
-            total, _, root = place.partition(" ")
-            self._done, self._total, self._root = self._done + 1, int(total), Path(root)
+            self._done, self._place = self._done + 1, place
             self.show()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -115,12 +113,13 @@ class Live:
                 sys.stderr.flush()
 
     def _text(self, seconds: float) -> str:
-        spent = self._projects.at(self._root).spent() if self._root else Tally()
-        facts = [f"{self._done:,} of {self._total:,} cases", f"{spent.calls / seconds:.1f} calls/s"]
+        total, _, root = (self._place or "0").partition(" ")
+        spent = self._projects.at(Path(root)).spent() if root else Tally()
+        facts = [f"{self._done:,} of {int(total):,} cases", f"{spent.calls / seconds:.1f} calls/s"]
         if spent.calls:
             facts.append(dollars_text(spent.cost, spent.unpriced))
-        if 0 < self._done < self._total:
-            facts.append(f"{duration(seconds / self._done * (self._total - self._done))} left")
+        if 0 < self._done < int(total):
+            facts.append(f"{duration(seconds / self._done * (int(total) - self._done))} left")
         return f"llmops: {', '.join(facts)}"
 
 
