@@ -150,7 +150,10 @@ class Prompt:
 @cache
 def compiled(template: str) -> Template:
     """Return the compiled template; compiling costs fifty renderings."""
-    return environment().from_string(template)
+    made = environment().from_string(template)
+    # Each rendering copies them, and a chain of mappings is copied in Python, key by key.
+    made.globals = dict(made.globals)
+    return made
 
 
 @cache
