@@ -54,7 +54,7 @@ class Retry:
             except TimeoutError as error:
                 if not limit.expired():
                     raise
-                self._give_up(last or _late(error), attempt, start)
+                self._give_up(_late(error, last), attempt, start)
             except TransientCallError as error:
                 last = error
                 wait = self.wait(attempt, error.retry_after, overloaded=error.overloaded)
@@ -85,9 +85,19 @@ class Retry:
         ) from None
 
 
-def _late(error: TimeoutError) -> TransientCallError:
+def _late(error: TimeoutError, before: TransientCallError | None) -> TransientCallError:
+    """Return what to say of an attempt that was cut off, and of the one before it."""
     request_id = getattr(error.__cause__, REQUEST_ID, None)
-    return TransientCallError("No answer came in time.", request_id=request_id)
+    if before is None:
+        return TransientCallError("No answer came in time.", request_id=request_id)
+    if request_id is None:
+        # It may never have arrived: what is known is how the one before it ended.
+        return before
+    return TransientCallError(
+        f"No answer came in time; the attempt before it: {before.args[0]}",
+        request_id=request_id,
+        overloaded=before.overloaded,
+    )
 
 
 def asked_wait(headers: Mapping[str, str], *, now: datetime | None = None) -> float | None:

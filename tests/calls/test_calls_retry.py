@@ -198,3 +198,25 @@ def test_any_header_is_read_or_ignored(text: str) -> None:
     wait: Any = asked_wait({"retry-after": text}, now=NOW)
 
     assert wait is None or wait >= 0
+
+
+def test_an_attempt_that_the_deadline_cuts_off_names_its_own_request() -> None:
+    began: list[str] = []
+
+    async def slower_and_slower() -> str:
+        began.append(f"req-{len(began) + 1}")
+        if len(began) == 1:
+            raise TransientCallError("Busy.", request_id="req-1")
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError as error:
+            error.request_id = began[-1]  # type: ignore[attr-defined]
+            raise
+        raise AssertionError("unreachable")
+
+    with pytest.raises(TransientCallError) as caught:
+        asyncio.run(Retry(deadline=0.1, base=0.001).run(slower_and_slower))
+    assert caught.value.request_id == "req-2"
+    assert "No answer came in time; the attempt before it: Busy. Given up after 2 attempts" in str(
+        caught.value
+    )
