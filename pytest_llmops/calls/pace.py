@@ -19,6 +19,9 @@ CUT = 0.5
 MARGIN = 0.95
 """What is taken of the rate that was seen to be let in."""
 
+EASE = 0.02
+"""Share of the rate that a refusal takes off while more than `QUIET` are turned away."""
+
 GROWTH = 0.02
 """Growth of the rate in a second, for each second in which nothing was turned away beyond `HOLD`."""
 
@@ -110,8 +113,12 @@ class Pace:
             begun=max(0.0, self.begun - (began >= self.cut_at)),
         )
         # Calls that were under way at the last cut say nothing about the pace since.
-        if crowded.refused < CROWDED or began < self.cut_at:
+        if began < self.cut_at:
             return crowded
+        if crowded.refused < CROWDED:
+            # Too many for chance, too few for a cut: a rate that was learnt a little too high would stay so.
+            eased = self.rate * (1 - EASE if crowded.refused > QUIET else 1)
+            return replace(crowded, rate=min(self.rate, max(eased, 1 / WINDOW)))
         admitted = crowded.begun / max(now - self.cut_at, WINDOW)
         rate = max(admitted, CUT * self.rate, 1 / WINDOW) * MARGIN
         return replace(

@@ -191,3 +191,20 @@ def test_there_is_always_a_slot_and_never_more_than_the_most(
         assert pace.rate >= 0
         assert 0 <= pace.refused <= 1
         assert pace.wait(now, 0) is not None
+
+
+def test_a_rate_that_was_learnt_too_high_comes_down() -> None:
+    pace = Pace(slots=32, most=64, rate=28.0, cut_at=1.0)
+    for second in range(1, 11):
+        for call in range(28):
+            now = second + call / 28
+            # 20 a second are let in: the share of the others is too small for a cut.
+            pace = pace.started(now)
+            pace = pace.answered(now, 0.1) if call < 20 else pace.turned_away(now, now, None)
+    assert pace.slots >= 32
+    assert pace.rate < 20
+
+
+def test_a_lone_refusal_leaves_the_rate_as_it_is() -> None:
+    pace = Pace(slots=32, most=64, rate=20.0, cut_at=1.0).started(2.0)
+    assert pace.turned_away(2.0, 2.0, None).rate == 20.0
