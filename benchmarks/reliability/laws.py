@@ -37,6 +37,9 @@ LAWS = (
 SLACK = 0.002
 """Seconds by which the clocks of two processes may be read apart."""
 
+REPLY = 0.1
+"""Seconds until the head of a reply is surely seen."""
+
 LONGEST_WAIT = 8.0
 """Seconds between two attempts, where the server asks for no longer wait."""
 
@@ -106,7 +109,7 @@ def _broken(outcome: Outcome, entries: Sequence[Entry], deadline: float) -> Iter
         yield "never asked", str(outcome.error)
         return
     yield from _of_attempts(entries)
-    yield from _of_the_end(outcome, entries[-1])
+    yield from _of_the_end(outcome, entries, deadline)
     if outcome.comes_of == "transient" and _given_up_early(entries, deadline):
         yield "given up early", str(outcome.error)
 
@@ -121,7 +124,8 @@ def _of_attempts(entries: Sequence[Entry]) -> Iterator[tuple[str, str]]:
             yield "asked before the time it was told", f"by {earlier.not_before - later.at:.3f} s"
 
 
-def _of_the_end(outcome: Outcome, last: Entry) -> Iterator[tuple[str, str]]:
+def _of_the_end(outcome: Outcome, entries: Sequence[Entry], deadline: float) -> Iterator[tuple[str, str]]:
+    last = entries[-1]
     fault = FAULTS[last.fault] if last.fault else None
     due = fault.comes_of if fault else "right"
     bad = fault.bad if fault else None
@@ -130,8 +134,10 @@ def _of_the_end(outcome: Outcome, last: Entry) -> Iterator[tuple[str, str]]:
     if outcome.error is None and outcome.answer != answer_to(outcome.text):
         yield "wrong result", str(outcome.answer)
     if isinstance(outcome.error, CallError) and (fault is None or fault.names_request):
-        named = outcome.error.request_id == last.request_id and last.request_id in str(outcome.error)
-        if not named:
+        # Of an attempt that was cut off at once no reply was seen: then the one before it is named.
+        late = last.at > entries[0].at + deadline - REPLY
+        ids = [entry.request_id for entry in (entries[-2:] if late else entries[-1:])]
+        if outcome.error.request_id not in ids or outcome.error.request_id not in str(outcome.error):
             yield "request id lost", str(outcome.error)
     if outcome.cached and due != "right":
         yield "fault kept in the cache", str(outcome.answer)
