@@ -107,7 +107,8 @@ class CaseItem(pytest.Function):
         return item
 
     def __getattr__(self, name: str) -> Any:
-        if self.bare:
+        # A copy is asked for attributes before it has any.
+        if name != "bare" and self.bare:
             if name == "callspec":
                 # It is asked for in each session, to put items in order: not worth to be kept.
                 return self.kin.callspec(self.slot, self._slug)

@@ -9,6 +9,7 @@ import pytest
 
 SHOW = """
 
+import copy
 import json
 
 import pytest
@@ -16,6 +17,7 @@ import pytest
 
 def shown(item):
     return {
+        "copied": copy.copy(item).nodeid == item.nodeid,
         "class": isinstance(item, pytest.Function),
         "text": repr(item),
         "nodeid": item.nodeid,
