@@ -53,6 +53,11 @@ class Kin:
             shared={field.name: getattr(first.callspec, field.name) for field in fields(first.callspec)},
         )
 
+    def name(self, slug: str) -> str:
+        """Return the name of one item."""
+        name: str = self.first.name
+        return name.replace(STAND_IN, slug)
+
     def callspec(self, slot: CaseSlot, slug: str) -> Any:
         """Return the parameters of one item."""
         values = self.shared.copy()
@@ -64,7 +69,7 @@ class Kin:
         """Return what pytest makes an item of."""
         callspec = self.callspec(slot, slug)
         return {
-            "name": self.first.name.replace(STAND_IN, slug),
+            "name": self.name(slug),
             "callspec": callspec,
             "keywords": {callspec.id: True},
             "fixtureinfo": self.first._fixtureinfo,
@@ -103,7 +108,7 @@ class CaseItem(pytest.Function):
             first.path,
         )
         item.kin, item.slot, item._slug, item.bare = kin, slot, slug, True
-        item.name = first.name.replace(STAND_IN, slug)
+        item.name = kin.name(slug)
         return item
 
     def __getattr__(self, name: str) -> Any:

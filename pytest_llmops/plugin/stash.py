@@ -103,8 +103,9 @@ def close(config: pytest.Config) -> None:
     """Let go of what this process opened."""
     if _projects_key in config.stash:
         projects = config.stash[_projects_key]
-        unseen = projects.unseen()
+        if hasattr(config, "workeroutput"):
+            # Counts that are in memory only are gone when it is closed.
+            config.workeroutput["llmops_unseen"] = asdict(projects.unseen())
         projects.close()
         if hasattr(config, "workeroutput"):
             config.workeroutput["llmops_warnings"] = projects.warnings()
-            config.workeroutput["llmops_unseen"] = asdict(unseen)
