@@ -41,7 +41,7 @@ bench-calls: .venv/installed
 	$(BIN)/python -m benchmarks.reliability server
 	$(BIN)/python -m benchmarks.cold_speed
 
-# Many cases beside as many trivial parametrized items, and 100,000 cases in one golden set; 8 minutes.
+# Many cases beside as many trivial parametrized items, and 100,000 cases in one golden set.
 bench-scale: .venv/installed
 	$(BIN)/python -m benchmarks.scale
 
