@@ -100,12 +100,19 @@ class Response:
     """US dollars when it was made; None where the price was not known."""
     fallback: str | None = None
     """`provider:model` that stood in for the model asked; None where it answered itself."""
+    logprobs: tuple[Mapping[str, JsonValue], ...] = ()
+    """The tokens of the text in order, each `token`, `logprob` and, where asked for, `top_logprobs` with the
+    likeliest tokens at its place; empty where they were not asked for or the endpoint does not tell."""
+    context: tuple[str, ...] = ()
+    """Passages that the answer was made from, where a target tells them."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the answer as JSON values."""
         # By hand, for it is done for each call: `asdict` copies deeply.
         usage, timing = self.usage, self.timing
+        rare = {"logprobs": self.logprobs, "context": self.context}
         return {
+            **{name: value for name, value in rare.items() if value},
             "text": self.text,
             "model": self.model,
             "finish_reason": self.finish_reason,
@@ -121,7 +128,8 @@ class Response:
     def from_json(cls, data: Mapping[str, Any]) -> Response:
         """Return the answer that `to_json` wrote."""
         values = dict(data)
-        values["tool_calls"] = tuple(values["tool_calls"])
+        for name in ("tool_calls", "logprobs", "context"):
+            values[name] = tuple(values.get(name, ()))
         values["usage"] = Usage(**values["usage"])
         values["timing"] = Timing(**values["timing"])
         return cls(**values)

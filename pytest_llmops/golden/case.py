@@ -19,6 +19,10 @@ class Case:
     """The variables of the prompt."""
     expected: JsonValue = None
     """What a right answer is; None where the row names none."""
+    messages: tuple[Mapping[str, JsonValue], ...] = ()
+    """The conversation so far, each message with `role` and `content`."""
+    context: tuple[str, ...] = ()
+    """Passages that were retrieved for this case."""
     tags: tuple[str, ...] = ()
     cluster: str | None = None
     """Name of the group (conversation, document) whose cases stand or fall together."""
@@ -35,9 +39,16 @@ class Case:
         """Return the row digest: of what is asked and what is expected, so not of tags or cluster."""
         if self._digest is None:
             # Asked for many times in a session.
-            object.__setattr__(self, "_digest", digest({"inputs": self.inputs, "expected": self.expected}))
+            object.__setattr__(self, "_digest", digest(self._content))
         assert self._digest is not None
         return self._digest
+
+    @property
+    def _content(self) -> dict[str, JsonValue]:
+        content: dict[str, JsonValue] = {"inputs": self.inputs, "expected": self.expected}
+        # Left out where there is none: rows from before they were known keep their digests.
+        more: dict[str, JsonValue] = {"messages": self.messages, "context": self.context}
+        return {**content, **{name: value for name, value in more.items() if value}}
 
 
 def unit_name(case_id: str, cluster: str | None) -> str:

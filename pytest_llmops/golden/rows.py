@@ -11,7 +11,7 @@ from pytest_llmops.golden.case import Case
 from pytest_llmops.store.canonical import JsonValue, canonical
 from pytest_llmops.store.source import check_value, described
 
-KEYS = ("id", "inputs", "expected", "tags", "cluster", "metadata")
+KEYS = ("id", "inputs", "expected", "tags", "cluster", "metadata", "messages", "context")
 INPUTS_FORM = '"inputs": {"text": "…"}, a mapping of the prompt\'s variables'
 
 MAX_ID = 200
@@ -51,6 +51,8 @@ def read_case(row: JsonValue, at: At) -> Case:
         id=_name(row, "id", at) or "",
         inputs=_inputs(row, at),
         expected=row.get("expected"),
+        messages=_messages(row, at),
+        context=_context(row, at),
         tags=_tags(row, at),
         cluster=_name(row, "cluster", at),
         metadata=_metadata(row, at),
@@ -81,6 +83,8 @@ def _name(row: Mapping[str, JsonValue], key: str, at: At) -> str | None:
 
 def _inputs(row: Mapping[str, JsonValue], at: At) -> Mapping[str, JsonValue]:
     if "inputs" not in row:
+        if row.get("messages"):
+            return NO_METADATA
         raise MisuseError(f"{at()}: the row has no `inputs`; write {INPUTS_FORM}.")
     value = row["inputs"]
     if isinstance(value, Mapping):
@@ -98,6 +102,37 @@ def _tags(row: Mapping[str, JsonValue], at: At) -> tuple[str, ...]:
         if not isinstance(tag, str):
             raise MisuseError(f"{at('tags', index)}: a tag must be text, not {described(tag)}.")
     return tuple(value)
+
+
+def _messages(row: Mapping[str, JsonValue], at: At) -> tuple[Mapping[str, JsonValue], ...]:
+    value = row.get("messages")
+    if value is None:
+        return ()
+    form = '"messages": [{"role": "user", "content": "…"}], the conversation so far'
+    if not isinstance(value, list):
+        raise MisuseError(f"{at('messages')}: write {form}; this is {described(value)}.")
+    messages = []
+    for index, message in enumerate(value):
+        role = message.get("role") if isinstance(message, Mapping) else None
+        if not isinstance(message, Mapping) or not isinstance(role, str) or not role:
+            raise MisuseError(f"{at('messages', index)}: write {form}; this is {described(message)}.")
+        messages.append(message)
+    return tuple(messages)
+
+
+def _context(row: Mapping[str, JsonValue], at: At) -> tuple[str, ...]:
+    value = row.get("context")
+    if value is None:
+        return ()
+    passages = [value] if isinstance(value, str) else value
+    if not isinstance(passages, list):
+        raise MisuseError(
+            f'{at("context")}: write "context": ["…"], the retrieved passages; this is {described(value)}.'
+        )
+    for index, passage in enumerate(passages):
+        if not isinstance(passage, str):
+            raise MisuseError(f"{at('context', index)}: a passage must be text, not {described(passage)}.")
+    return tuple(map(str, passages))
 
 
 def _metadata(row: Mapping[str, JsonValue], at: At) -> Mapping[str, JsonValue]:

@@ -166,6 +166,8 @@ class Progress:
             detail=detail,
             requests=(answered.digest,) if answered else (),
             output=None if response is NO_ANSWER else response.text,
+            tool_calls=response.tool_calls,
+            context=response.context,
             scores=self._scores(measured, body) if measured else NOTHING,
             usage=response.usage,
             timing=response.timing,

@@ -155,8 +155,10 @@ def _line(run: Run, result: CaseResult) -> dict[str, Any]:
     values = result.to_json()
     for name in (*_VARYING, "nodeid", "stored_scores", "test_key"):
         del values[name]
-    if values["fallback"] is None:
-        del values["fallback"]
+    for name in ("fallback", "tool_calls", "context"):
+        # Left out where there is none: runs from before it was known keep their digests.
+        if not values[name]:
+            del values[name]
     metrics = run.header.metrics
     values["scores"] = {name: score for name, score in values["scores"].items() if not metrics[name].volatile}
     values["kind"] = "result"

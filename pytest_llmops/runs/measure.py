@@ -10,6 +10,7 @@ from pytest_llmops.errors import BadAnswerError, MisuseError
 from pytest_llmops.golden.case import Case
 from pytest_llmops.runs.record import CaseResult
 from pytest_llmops.scorers.score import Score, Scorer
+from pytest_llmops.scorers.side_by_side import side_by_side
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +48,9 @@ async def measure(
         response = await (ask or caller.acall)(request)
     except BadAnswerError as error:
         return Measured(response=None, bad_answer=error)
-    scores = {scorer.metric.name: await _scored(scorer, case, response, caller) for scorer in scorers}
-    return Measured(response=response, scores=scores)
+    scores = await side_by_side([_scored(scorer, case, response, caller) for scorer in scorers])
+    named = {scorer.metric.name: score for scorer, score in zip(scorers, scores, strict=True)}
+    return Measured(response=response, scores=named)
 
 
 async def rescore(

@@ -42,6 +42,10 @@ class CaseResult:
     """Digests of the requests that made the output, judges' not among them."""
     output: str | None = None
     """The answer's text; None where there was none."""
+    tool_calls: tuple[Mapping[str, JsonValue], ...] = ()
+    """The tools that the answer calls."""
+    context: tuple[str, ...] = ()
+    """Passages that a target made the answer from."""
     scores: Mapping[str, Score] = field(default_factory=dict)
     """Scores by metric."""
     usage: Usage = NO_USAGE
@@ -71,6 +75,8 @@ class CaseResult:
         return Response(
             text=self.output,
             model="",
+            tool_calls=self.tool_calls,
+            context=self.context,
             usage=self.usage,
             timing=self.timing,
             request_id=self.request_id,
@@ -95,7 +101,8 @@ class CaseResult:
         """Return the result that `to_json` wrote."""
         values = dict(data)
         values["tags"] = tuple(values.get("tags", ()))
-        values["requests"] = tuple(values.get("requests", ()))
+        for name in ("requests", "tool_calls", "context"):
+            values[name] = tuple(values.get(name, ()))
         values["scores"] = {name: Score.from_json(score) for name, score in values.get("scores", {}).items()}
         values["usage"] = Usage(**values.get("usage", {}))
         values["timing"] = Timing(**values.get("timing", {"seconds": 0.0}))

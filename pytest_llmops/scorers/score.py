@@ -111,10 +111,13 @@ class Score:
     passed: bool | None = None
     reason: str = ""
     error: str = ""
+    label: str = ""
+    """The class that the answer falls into, where a number does not say it all, such as `inconsistent`."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the score as JSON values."""
-        return {"value": self.value, "passed": self.passed, "reason": self.reason, "error": self.error}
+        values = {"value": self.value, "passed": self.passed, "reason": self.reason, "error": self.error}
+        return {**values, "label": self.label} if self.label else values
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Score:
