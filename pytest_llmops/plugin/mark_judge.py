@@ -118,7 +118,8 @@ def _criteria(mark: pytest.Mark, criteria: object, name: object, prompt: Prompt 
 
 
 def _models(mark: pytest.Mark, model: object, prompt: Prompt | None, site: Site) -> Sequence[str]:
-    chosen = model or (prompt.model if prompt else None) or site.judge_model
+    usual = (prompt.model if prompt else None) or site.judge_model
+    chosen = usual if model is None else model
     names = [chosen] if isinstance(chosen, str) else _texts(mark, "model", chosen)
     if len(set(names)) < len(names):
         raise MisuseError(

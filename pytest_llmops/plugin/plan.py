@@ -125,7 +125,12 @@ class EvalTest:
     def request(self, slot: CaseSlot, arm: ArmName | None = None) -> Request:
         """Return what the candidate, or an arm beside it, is asked in a case."""
         asked = self.arms[arm] if arm else self.spec
-        request = asked.prompt.render(slot.case.inputs, model=asked.model, repeat=slot.repeat)
+        case = slot.case
+        # Retrieved passages are a variable of the prompt, unless an input of that name is.
+        inputs = {"context": "\n\n".join(case.context), **case.inputs} if case.context else case.inputs
+        request = asked.prompt.render(
+            inputs, model=asked.model, repeat=slot.repeat, conversation=case.messages
+        )
         return request.streamed() if self.spec.streams else request
 
     def arms_of(self, slot: CaseSlot) -> list[ArmName]:

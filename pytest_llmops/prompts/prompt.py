@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -98,13 +98,22 @@ class Prompt:
             engine=content["engine"],
         )
 
-    def render(self, inputs: Mapping[str, Any], *, model: str, repeat: int = 1) -> Request:
+    def render(
+        self,
+        inputs: Mapping[str, Any],
+        *,
+        model: str,
+        repeat: int = 1,
+        conversation: Sequence[Mapping[str, JsonValue]] = (),
+    ) -> Request:
         """Return the request that this prompt makes of `inputs`.
 
         Args:
             inputs: variables of the templates; their values are never rendered again.
             model: `provider:model`; a bare name means openai.
             repeat: which of the repeated answers is asked for, from 1.
+            conversation: messages that were said before; they stand before the prompt's last message where
+                that is the user's turn, else at the end.
 
         Raises:
             MisuseError: a variable is missing, or a template cannot be rendered.
@@ -115,10 +124,14 @@ class Prompt:
             extra["tools"] = self.tools
         if self.response_format is not None:
             extra["response_format"] = self.response_format
+        messages = [self._message(message, inputs) for message in self.messages]
+        if conversation:
+            turn = len(messages) - (messages[-1].get("role") == "user")
+            messages[turn:turn] = map(dict, conversation)
         return Request(
             provider=provider,
             model=name,
-            messages=tuple(self._message(message, inputs) for message in self.messages),
+            messages=tuple(messages),
             parameters=extra,
             repeat=repeat,
             # Who names another model wants the answers of that one.
