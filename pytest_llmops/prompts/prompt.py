@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pytest_llmops.calls.exchange import Request, split_model
 from pytest_llmops.errors import MisuseError
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 SCHEMA_VERSION = 1
+
+ENGINE: Final = "jinja2"
+"""What renders the templates of a prompt."""
 
 _PLAIN = re.compile(r"[^{\r]*").fullmatch
 """Matches a text that no rendering changes: no tag stands in it, and no line end that jinja2 would unify."""
@@ -37,7 +40,7 @@ class Prompt:
     response_format: Mapping[str, JsonValue] | None = None
     fallback: tuple[str, ...] = ()
     """`provider:model` to ask in turn where `model` cannot be had."""
-    engine: str = "jinja2"
+    engine: str = ENGINE
     description: str = ""
     source: str = ""
     """Where it was read, for messages: a path, or `name@alias`."""
@@ -118,6 +121,8 @@ class Prompt:
         Raises:
             MisuseError: a variable is missing, or a template cannot be rendered.
         """
+        if self.engine != ENGINE:
+            raise MisuseError(f"{self.name}:{self.version} is no prompt but the version of a {self.engine}.")
         provider, name = split_model(model)
         extra: dict[str, JsonValue] = dict(self.parameters)
         if self.tools:
