@@ -52,7 +52,7 @@ def judge_scorers(mark: pytest.Mark, site: Site) -> list[AnyScorer]:
 def _verdicts(
     mark: pytest.Mark, name: str, rubric: str, prompt: Prompt | None, arguments: Mapping[str, Any], site: Site
 ) -> AnyScorer:
-    from pytest_llmops.scorers.canaries import KNOWN_WRONG, CanariedJudge
+    from pytest_llmops.scorers.canaries import CanariedJudge
     from pytest_llmops.scorers.judge import RubricJudge
 
     logprobs = arguments["logprobs"]
@@ -72,7 +72,7 @@ def _verdicts(
         prompt=prompt,
     )
     wrong = arguments["canaries"]
-    answers = KNOWN_WRONG if wrong is None else _texts(mark, "canaries", wrong)
+    answers = None if wrong is None else _texts(mark, "canaries", wrong)
     return CanariedJudge(judge, case=site.golden.cases[0], answers=answers)
 
 
@@ -82,8 +82,9 @@ def _pairwise(
     rubric: str,
     prompt: Prompt | None,
     arguments: Mapping[str, Any],
-    site: Site,  # noqa: ARG001 - as for the other judges
+    site: Site,
 ) -> AnyScorer:
+    from pytest_llmops.scorers.canaries import CanariedPair
     from pytest_llmops.scorers.pairwise import PairwiseJudge
 
     for argument, default in {**_FOR_VERDICTS, "canaries": None}.items():
@@ -92,9 +93,10 @@ def _pairwise(
                 f"{mark.name}(pairwise=True) takes no {argument}: both orders are asked once, and the answer "
                 "is better, worse or neither."
             )
-    return PairwiseJudge(
+    judge = PairwiseJudge(
         rubric, name=name, model=arguments["model"], required=bool(arguments["required"]), prompt=prompt
     )
+    return CanariedPair(judge, case=site.golden.cases[0])
 
 
 def _prompt(mark: pytest.Mark, spec: object, site: Site) -> Prompt | None:

@@ -41,6 +41,9 @@ def pytest_llmops_provider(name):
     return ScriptedProvider(reply) if name == "scripted" else None
 """
 
+CANARIES = 6
+"""Three known-wrong answers beside what a row expects, in both orders."""
+
 SAVE = "--llmops-save-baseline=production"
 COMPARE = "--llmops-baseline=production"
 
@@ -114,7 +117,7 @@ def test_a_better_answer_is_a_gain_and_a_worse_one_a_regression(judged: Any) -> 
     judged.prompt(say="Say fine.")
     result = judged.run(COMPARE)
     assert result.ret == 0, result.stdout.str()
-    assert judged.calls.count("model:judge") == 40
+    assert judged.calls.count("model:judge") == 40 + CANARIES
     result.stdout.fnmatch_lines(["*preference*0.00*1.00*improved*"])
     judged.prompt(say="Say foul.")
     result = judged.run(COMPARE)

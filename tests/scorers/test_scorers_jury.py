@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import re
 from dataclasses import replace
 
 import pytest
@@ -16,7 +17,7 @@ from pytest_llmops.calls.exchange import Response
 from pytest_llmops.errors import JudgeError, MisuseError
 from pytest_llmops.golden.case import Case
 from pytest_llmops.prompts.prompt import Prompt
-from pytest_llmops.scorers.canaries import KNOWN_WRONG, CanariedJudge
+from pytest_llmops.scorers.canaries import CanariedJudge, CanariedPair, known_wrong
 from pytest_llmops.scorers.certainty import expected_value
 from pytest_llmops.scorers.judge import RubricJudge
 from pytest_llmops.scorers.scale import PASS_FAIL, read_scale
@@ -295,7 +296,7 @@ def test_a_judge_sees_conversation_and_passages():
 # Canaries
 
 
-def canaried(caller_reply, answers=KNOWN_WRONG, **changes):
+def canaried(caller_reply, answers=None, **changes):
     judge = RubricJudge("It is right.", **{"name": "right", "model": "m", **changes})
     return CanariedJudge(judge, case=Case(id="first", inputs={"q": "?"}), answers=answers), Caller(
         caller_reply
@@ -311,7 +312,7 @@ def test_a_sound_judge_is_tried_once(score):
 
     assert score(judge, "Paris", caller=caller).value == 1.0
     assert score(judge, "London", caller=caller).value == 0.0
-    assert len(caller.requests) == len(KNOWN_WRONG) + 2
+    assert len(caller.requests) == len(known_wrong(judge.metric)) + 2
 
 
 @pytest.mark.parametrize(
@@ -350,6 +351,26 @@ def test_own_canaries_take_the_place_of_the_others(score):
     score(judge, "Paris", caller=caller)
     assert len(caller.requests) == 2
     assert ">\nBerlin\n</output" in caller.requests[0].messages[-1]["content"]
+
+
+def test_a_judge_of_pairs_is_tried_too():
+    from pytest_llmops.scorers.pairwise import PairwiseJudge
+
+    def taken_in(request):
+        text = request.messages[-1]["content"]
+        found = re.search(r"<(first|second) [0-9a-f]+>\n[^<]*holds this sentence", text)
+        return json.dumps({"reason": "So.", "better": found[1] if found else "tie"})
+
+    def beside(expected):
+        judge = PairwiseJudge("It is right.", name="better", model="m")
+        case = Case(id="first", inputs={"q": "?"}, expected=expected)
+        answers = (Response(text=text, model="m") for text in ("Paris", "London"))
+        return asyncio.run(CanariedPair(judge, case=case).prefer(case, *answers, Caller(taken_in)))
+
+    with pytest.raises(JudgeError, match="preferred a known-wrong answer to the case 'first'"):
+        beside("Paris")
+    # Without a right answer there is nothing to hold the wrong one against.
+    assert beside(None).label == "tie"
 
 
 def test_judges_are_asked_side_by_side():
