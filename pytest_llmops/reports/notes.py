@@ -31,6 +31,11 @@ def _sentences(compared: MetricComparison, comparison: Comparison, page: Page) -
     if verdict is Verdict.NOT_COMPARABLE:
         yield f"not comparable, {reason}"
         return
+    if compared.labels:
+        yield ", ".join(
+            f"{page.short(label)} in {counted(number, 'answer')}"
+            for label, number in sorted(compared.labels.items())
+        )
     if not compared.gated:
         return
     if verdict is Verdict.TOO_FEW:

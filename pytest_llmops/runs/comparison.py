@@ -69,6 +69,8 @@ class MetricComparison:
     """Why there is no better verdict, where that needs saying."""
     worse: tuple[CaseChange, ...] = ()
     """Cases whose score fell, worst first."""
+    labels: Mapping[str, int] = field(default_factory=dict)
+    """How many of the candidate's answers have which label, where scores have labels."""
 
     @property
     def label(self) -> str:
