@@ -224,4 +224,5 @@ def _said(error: ValidationError) -> str:
 
 
 def _cut(message: str) -> str:
-    return message if len(message) <= _SHOWN else f"{message[:_SHOWN]}..."
+    # What is wrong stands at the end, after the value.
+    return message if len(message) <= _SHOWN else f"{message[: _SHOWN // 2]}...{message[-_SHOWN // 2 :]}"

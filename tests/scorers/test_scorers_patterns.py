@@ -20,20 +20,20 @@ EVIL = {
     r"^(x|x)*$": "x" * 60 + "!",
     r"^(x|xx)+$": "x" * 90 + "!",
     r"^([a-z]+)*[0-9]$": "q" * 60,
-    r"^(\\w+\\s?)*$": "word " * 20 + "!",
+    r"^(\w+\s?)*$": "word " * 20 + "!",
     r"^(.*,){12}z": "1," * 60,
     r"(x*)*y": "x" * 60,
     r"^((ab)*)*c$": "ab" * 40,
-    r"^(\\d+)*-$": "7" * 60,
-    r"^([\\w.-]+)+@([\\w-]+[.])+$": "m" * 60,
+    r"^(\d+)*-$": "7" * 60,
+    r"^([\w.-]+)+@([\w-]+[.])+$": "m" * 60,
     r"(.+)+(.+)+(.+)+=": "k" * 60,
-    r"^(?:x?){40}x{40}$": "x" * 39,
+    r"^(x*x*)*$": "x" * 60 + "!",
     r"^(?=(x+)+$)": "x" * 60 + "!",
-    r"^(x+)+\\1$": "x" * 60 + "!",
+    r"^(x+)+\1$": "x" * 60 + "!",
 }
 """Patterns on which backtracking takes for ever, each with a text that it has to try all ways on."""
 
-NO_LINEAR_WAY = {r"^(?=(x+)+$)": "look-around", r"^(x+)+\\1$": "back-reference"}
+NO_LINEAR_WAY = {r"^(?=(x+)+$)": "look-around", r"^(x+)+\1$": "back-reference"}
 
 CHECK = """
 import asyncio, json, sys
@@ -56,7 +56,6 @@ for schema, answer in json.load(sys.stdin):
         told.append(score.passed)
     except MisuseError as error:
         told.append(str(error))
-    seen = [event for event in seen if event != "socket.__new__" or not told]
 print(json.dumps([told, seen]))
 """
 
@@ -143,9 +142,8 @@ def test_no_reference_opens_a_file_or_a_connection(tmp_path):
 
     told, seen = checked([({keyword: ref}, "{}") for keyword in keywords for ref in refs])
 
-    network = [event for event in seen if event != "socket.__new__" and event != "socket.bind"]
-    assert [event for event in network if event in ("open", "socket.connect", "socket.getaddrinfo")] == []
-    assert not any(event.startswith("urllib") for event in seen)
+    # The event loop of the child makes sockets of its own, and connects none of them.
+    assert set(seen) <= {"socket.__new__"}
     # Draft 2020-12 has no $recursiveRef: an unknown keyword allows all.
     assert told[-len(refs) :] == [True] * len(refs)
     assert all(isinstance(said, str) for said in told[: -len(refs)])
