@@ -88,10 +88,10 @@ def test_first_answers_and_repaired_ones_are_two_metrics(suite: Any) -> None:
     ],
 )
 def test_a_repair_that_fails_is_a_miss_that_says_why(
-    suite: Any, monkeypatch: pytest.MonkeyPatch, how: str, said: str
+    plain_suite: Any, monkeypatch: pytest.MonkeyPatch, how: str, said: str
 ) -> None:
     monkeypatch.setenv("REPAIRS", how)
-    suite = marked(suite, "llm_schema(TEAM, repair=3)")
+    suite = marked(plain_suite, "llm_schema(TEAM, repair=3)")
     result = suite.run()
 
     assert result.ret == 1
@@ -117,8 +117,8 @@ def test_required_asks_for_the_repaired_answer_alone(plain_suite: Any) -> None:
     result.assert_outcomes(passed=17, xfailed=3)
 
 
-def test_fences_are_refused_unless_they_are_allowed(suite: Any) -> None:
-    marked(suite, "llm_schema(TEAM)")
+def test_fences_are_refused_unless_they_are_allowed(plain_suite: Any) -> None:
+    suite = marked(plain_suite, "llm_schema(TEAM)")
     suite.prompt(say="Fence.")
     result = suite.run()
     assert result.ret == 1

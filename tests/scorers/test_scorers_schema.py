@@ -287,3 +287,18 @@ def test_a_models_schema_is_what_pydantic_says():
     assert schema_of_model(Ticket) == Ticket.model_json_schema()
     with pytest.raises(MisuseError, match=r"Odd has no JSON Schema: Cannot generate"):
         schema_of_model(Odd)
+
+
+def test_violations_come_in_the_order_of_their_places(score):
+    answer = {"list": list("abcdefghijkl"), **dict.fromkeys("qwertyuiopas", "x")}
+    schema = {
+        "additionalProperties": {"type": "integer"},
+        "properties": {"list": {"items": {"type": "null"}}},
+    }
+
+    reason = score(SchemaScorer(schema), json.dumps(answer)).reason
+
+    places = [each.partition(":")[0] for each in reason.split("; ")[:-1]]
+    assert places == [f"$.{key}" for key in "aei"] + [f"$.list[{i}]" for i in range(12)] + [
+        f"$.{key}" for key in "opqrs"
+    ]
