@@ -100,7 +100,12 @@ def _check(schema: Mapping[str, JsonValue], draft: type[Validator], source: str)
 def _check_patterns(walk: SchemaWalk, root: Mapping[str, Any], source: str) -> None:
     """Refuse what would let the library match a pattern itself, by backtracking."""
     schemas = walk.schemas.values()
-    keys = {key for schema in schemas for key in schema.get("patternProperties", ())}
+    keys = sorted({key for schema in schemas for key in schema.get("patternProperties", ())})
+    used = [*keys, *(schema["pattern"] for schema in schemas if "pattern" in schema)]
+    # Not each draft's own schema says that keys are patterns.
+    told = next((told for pattern in used if (told := patterns.refusal(pattern))), "")
+    if told:
+        raise MisuseError(f"The schema of {source} cannot be used: {told}.")
     if any("unevaluatedProperties" in schema for schema in schemas):
         for key in keys:
             if not patterns.is_plain(key):
@@ -109,9 +114,7 @@ def _check_patterns(walk: SchemaWalk, root: Mapping[str, Any], source: str) -> N
                     "beside that keyword only plain beginnings such as '^x-' are matched safely. "
                     "Use `additionalProperties`, or a simpler pattern."
                 )
-    if not keys and not any("pattern" in schema for schema in schemas):
-        return
-    if any("$schema" in schema for schema in schemas if schema is not root):
+    if used and any("$schema" in schema for schema in schemas if schema is not root):
         raise MisuseError(
             f"The schema of {source} has patterns, and an inner schema with a `$schema` of its own: "
             "one draft must hold for the whole document, named at its top."

@@ -18,8 +18,11 @@ from pytest_llmops.errors import MisuseError
 if TYPE_CHECKING:
     from re2 import _Regexp
 
-_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|u\{([0-9a-fA-F]{1,6})\}|c([a-zA-Z])|(/)|.)", re.DOTALL)
-"""An escape sequence; the groups are those that ECMA-262 has and RE2 writes in another way."""
+_TOKEN = re.compile(r"\\(?:u([0-9a-fA-F]{4})|u\{([0-9a-fA-F]{1,6})\}|c([a-zA-Z])|(/)|.)|\[|\]", re.DOTALL)
+"""An escape sequence, or an end of a class; the groups are what ECMA-262 has and RE2 writes otherwise."""
+
+_SPACE: Final = r"\t\n\v\f\r\x{2028}\x{2029}\x{feff}\p{Zs}"
+r"""What `\s` is, in a class."""
 
 _LONE = re.compile("[\ud800-\udfff]")
 """A surrogate without its other half, which UTF-8 cannot hold."""
@@ -66,7 +69,7 @@ def _compiled(pattern: str) -> _Regexp:
     options: Any = re2.Options()
     options.log_errors = False  # on standard error
     try:
-        return re2.compile(_ESCAPE.sub(_as_re2, _whole(pattern)), options)
+        return re2.compile(_in_re2(_whole(pattern)), options)
     except re2.error as error:
         raise MisuseError(f"{pattern!r} {_why(pattern, error)}") from None
 
@@ -79,7 +82,25 @@ def _why(pattern: str, error: Exception) -> str:
     return f"is no pattern: {told.decode(errors='replace') if isinstance(told, bytes) else told}"
 
 
-def _as_re2(escape: re.Match[str]) -> str:
+def _in_re2(pattern: str) -> str:
+    pieces, end, inside = [], 0, False
+    for token in _TOKEN.finditer(pattern):
+        pieces.append(pattern[end : token.start()])
+        end = token.end()
+        if token.group() in "[]":
+            inside = token.group() == "["
+        pieces.append(_space(token.group(), inside=inside) or _escape(token))
+    return "".join([*pieces, pattern[end:]])
+
+
+def _space(piece: str, *, inside: bool) -> str:
+    if piece == r"\s":
+        return _SPACE if inside else f"[{_SPACE}]"
+    # In a class there is no way to say it; there it is mostly [\s\S], which is everything as it stands.
+    return f"[^{_SPACE}]" if piece == r"\S" and not inside else ""
+
+
+def _escape(escape: re.Match[str]) -> str:
     short, long, control, slash = escape.groups()
     if short or long:
         return f"\\x{{{short or long}}}"

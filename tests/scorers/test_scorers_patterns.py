@@ -195,6 +195,12 @@ def test_a_circle_that_only_shows_with_a_value_is_the_schemas_fault(score):
         (r"^\p{L}+$", "\u00e9a", True),
         ("^.$", "\U0001f600", True),
         ("b", "abc", True),
+        (r"^\s$", "\u00a0", True),
+        (r"^\s$", "\ufeff", True),
+        (r"^\S$", "\u2003", False),
+        (r"^[a\s]+$", "a\u2028", True),
+        (r"^[\s\S]+$", "a\u2028\n", True),
+        (r"^\\s\[\s$", "\\s[ ", True),
     ],
 )
 def test_patterns_mean_what_json_schema_says(score, pattern, text, matches):
@@ -233,3 +239,13 @@ def test_what_is_plain_means_the_same_to_re(body, start, end, text):
 @pytest.mark.parametrize("pattern", [*EVIL, "a+b", "a?", "(a)", "a|b", "^a$", ".*", r"\d", "[^a]", "a**"])
 def test_what_is_not_plain(pattern):
     assert not is_plain(pattern)
+
+
+def test_a_key_that_is_no_pattern_is_refused_in_every_draft():
+    for draft in ("04", "06", "07"):
+        schema = {
+            "$schema": f"http://json-schema.org/draft-{draft}/schema#",
+            "patternProperties": {"(?=a)": {}},
+        }
+        with pytest.raises(MisuseError, match="look-around"):
+            SchemaScorer(schema)
