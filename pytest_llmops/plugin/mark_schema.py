@@ -43,7 +43,9 @@ def schema_scorers(mark: pytest.Mark, site: Site) -> list[Scorer]:
     )
     if not repairs:
         return [first]
-    return [first, RepairScorer(first, model=site.model, repair=repair, required=required)]
+    # A target may leave its models to its prompts.
+    model = site.model or site.judge_model
+    return [first, RepairScorer(first, model=model, repair=repair, required=required)]
 
 
 def _schema(mark: pytest.Mark, schema: Any, site: Site) -> tuple[Mapping[str, Any], str]:
