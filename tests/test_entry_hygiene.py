@@ -22,6 +22,8 @@ HEAVY = {
     "scipy",
     "genai_prices",
     "xllamacpp",
+    "tokenizers",
+    "safetensors",
     "asyncio",
     "sqlite3",
 }
