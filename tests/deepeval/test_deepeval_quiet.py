@@ -18,7 +18,7 @@ def audit(event, arguments):
         seen.append((event, str(arguments)))
 sys.addaudithook(audit)
 before = dict(os.environ)
-assert pytest.main(["-q", "-p", "no:deepeval", "-p", "no:cacheprovider", "."]) == 0
+assert pytest.main(["-q", "-p", "no:deepeval", "-p", "no:cacheprovider", "-p", "no:asyncio", "."]) == 0
 changed = {name for name in {**os.environ, **before} if os.environ.get(name) != before.get(name)}
 print("SEEN", seen, sorted(changed - {"PYTEST_VERSION", "PYTEST_CURRENT_TEST"}), "deepeval" in sys.modules)
 """
