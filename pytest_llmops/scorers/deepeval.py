@@ -291,9 +291,13 @@ def _version(content: JsonValue, model: str | None) -> str:
 
 def _higher_is_better(template: Any) -> bool:
     """Ask the metric itself whether 1 passes: until version 4 some counted what is wrong."""
-    probe = copy(template)
-    probe.threshold, probe.error, probe.score = 0.5, None, 1.0
-    return bool(probe.is_successful())
+
+    def passes(score: float) -> bool:
+        probe = copy(template)
+        probe.threshold, probe.error, probe.success, probe.score = 0.5, None, None, score
+        return bool(probe.is_successful())
+
+    return passes(1.0) or not passes(0.0)
 
 
 def _test_case(metric: Any, case: Case, response: Response) -> Any:

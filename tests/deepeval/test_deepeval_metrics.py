@@ -226,6 +226,15 @@ def test_where_less_is_better_the_metric_says_so():
     assert scorer.metric.worst == 1.0
 
 
+def test_where_the_metric_does_not_say_more_is_better():
+    class Silent(GEval):
+        def is_successful(self):
+            return None
+
+    own = Silent(name="x", criteria="x", evaluation_params=[SingleTurnParams.INPUT], model=Judge("own"))
+    assert deepeval_scorer(own, model="scripted:judge").metric.higher_is_better
+
+
 def test_an_object_is_measured_in_copies_and_its_own_model_is_not_asked():
     class Deaf(Judge):
         async def a_generate(self, prompt, schema=None):
