@@ -9,10 +9,12 @@ export PYTHONDONTWRITEBYTECODE =
 demo: .venv/installed
 	$(BIN)/python examples/demo.py
 
-test: .venv/installed
+# deepeval has a virtual environment of its own: its pytest plugin would load into every test run.
+test: .venv/installed .venv-deepeval/installed
 	$(MAKE) lint
 	$(BIN)/llmops pull
 	$(BIN)/python -m pytest -n auto --dist loadfile
+	.venv-deepeval/bin/python -m pytest -p no:deepeval tests/deepeval
 
 lint: .venv/installed
 	$(BIN)/ruff check .
@@ -57,8 +59,14 @@ bench-peers: .venv/installed
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "pytest-llmops needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[local]' --group dev
+	$(BIN)/python -m pip install --quiet --editable '.[local,similarity]' --group dev
 	touch .venv/installed
 
+.venv-deepeval/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-deepeval
+	.venv-deepeval/bin/python -m pip install --quiet --upgrade pip
+	.venv-deepeval/bin/python -m pip install --quiet --editable '.[local,deepeval]' 'hypothesis>=6'
+	touch .venv-deepeval/installed
+
 clean:
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-deepeval build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

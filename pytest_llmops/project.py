@@ -31,7 +31,7 @@ from pytest_llmops.store.refs import Refs
 
 PROMPT_ENDINGS = (".prompt.yml", ".prompt.yaml", ".txt", ".md", ".j2")
 
-PROVIDERS = ("azure", "local", "openai")
+PROVIDERS = ("azure", "local", "openai", "wordllama")
 """Providers that need no hook."""
 
 
@@ -268,6 +268,10 @@ class Project:
             from pytest_llmops.providers.local import LocalProvider
 
             return LocalProvider()
+        if name == "wordllama":
+            from pytest_llmops.providers.wordllama import WordllamaProvider
+
+            return WordllamaProvider()
         raise MisuseError(
             f"Unknown provider {name!r}. {closest(name, PROVIDERS)} "
             "Another one comes from the hook pytest_llmops_provider in a conftest.py."

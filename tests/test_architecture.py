@@ -121,7 +121,12 @@ def test_only_the_plugin_knows_pytest() -> None:
 
 
 @pytest.mark.parametrize(
-    ("library", "home"), [("openai", "providers/openai.py"), ("xllamacpp", "providers/local_server.py")]
+    ("library", "home"),
+    [
+        ("deepeval", "scorers/deepeval.py"),
+        ("openai", "providers/openai.py"),
+        ("xllamacpp", "providers/local_server.py"),
+    ],
 )
 def test_a_library_has_one_home(library: str, home: str) -> None:
     users = {place for place in MODULES if library in {name.split(".")[0] for name in imports(place)}}

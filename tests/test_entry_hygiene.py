@@ -23,6 +23,8 @@ HEAVY = {
     "scipy",
     "genai_prices",
     "xllamacpp",
+    "tokenizers",
+    "safetensors",
     "asyncio",
     "sqlite3",
 }

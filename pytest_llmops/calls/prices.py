@@ -13,6 +13,9 @@ from pytest_llmops.store.canonical import canonical
 
 MILLION = 1_000_000
 
+FREE = frozenset({"local", "wordllama"})
+"""Providers of embedded models, which run here."""
+
 ASSUMED_OUTPUT = 16_384
 """Output tokens taken for the most of a request that sets no limit, where no context window is known."""
 
@@ -34,9 +37,9 @@ class Prices:
     def cost(self, provider: str, model: str, usage: Usage) -> float | None:
         """Return the price of one call in US dollars, None where the price or the tokens are unknown.
 
-        The embedded model is free.
+        Embedded models are free.
         """
-        if provider == "local":
+        if provider in FREE:
             return 0.0
         given, made = usage.input_tokens, usage.output_tokens
         if given is None or made is None or min(given, made) < 0:
@@ -46,7 +49,7 @@ class Prices:
 
     def most(self, request: Request | EmbeddingRequest) -> float | None:
         """Return what an answer can cost at most; None where the price is unknown."""
-        if request.provider == "local":
+        if request.provider in FREE:
             return 0.0
         rates = self._rates(request.provider, request.model)
         if rates is None:

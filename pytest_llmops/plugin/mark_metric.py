@@ -23,10 +23,17 @@ def metric_scorers(mark: pytest.Mark, site: Site) -> list[Scorer]:
     Raises:
         MisuseError: an argument is unknown or wrong, or a file that it names is.
     """
+    from pytest_llmops.plugin.mark_deepeval import deepeval_scorers, is_deepeval
+    from pytest_llmops.plugin.mark_similarity import similarity_scorers
     from pytest_llmops.scorers.spent import SPENT, spent_scorer
     from pytest_llmops.scorers.text import text_scorer
     from pytest_llmops.scorers.tool_calls import ToolCallsScorer
 
+    first = mark.args[0] if mark.args else mark.kwargs.get("metric")
+    if is_deepeval(first):
+        return deepeval_scorers(mark, site)
+    if first == "similarity":
+        return similarity_scorers(mark)
     arguments = bound(mark, _llm_metric)
     kind = arguments.pop("metric")
     if not isinstance(kind, str):

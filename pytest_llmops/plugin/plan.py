@@ -19,7 +19,7 @@ from pytest_llmops.scorers.score import Metric, Scorer
 from pytest_llmops.stats.verdict import MIN_UNITS
 
 PACKAGES = ("pytest-llmops", "jinja2", "jsonschema")
-"""Packages whose versions stand in the header of a run."""
+"""Packages whose versions stand in the header of every run; a scorer may name more as `packages`."""
 
 FIXTURE = "llm_case"
 
@@ -92,11 +92,15 @@ class EvalTest:
 
     @cached_property
     def instant(self) -> bool:
-        """Tell whether an item needs no event loop where its answers are known: all scorers are our own."""
-        scorers = (*self.spec.scorers, *self.spec.pair_scorers, *self.rescorers)
+        """Tell whether an item needs no event loop where its answers are known: all scorers are our own.
+
+        Of those, one with `waits` needs a loop even so.
+        """
         if self.arms or self.spec.target is not None:
             return False
-        return all(type(each).__module__.startswith(_OWN) for each in scorers)
+        scorers = (*self.spec.scorers, *self.spec.pair_scorers, *self.rescorers)
+        own = all(type(each).__module__.startswith(_OWN) for each in scorers)
+        return own and not any(getattr(each, "waits", False) for each in scorers)
 
     @property
     def compared(self) -> bool:
@@ -171,6 +175,7 @@ class EvalTest:
     def header(self) -> Header:
         """Return the header of the run."""
         spec = self.spec
+        packages = [*PACKAGES, *(name for each in spec.scorers for name in getattr(each, "packages", ()))]
         return Header(
             test_key=self.key,
             prompt_name=spec.prompt.name,
@@ -184,7 +189,7 @@ class EvalTest:
                 # What holds an answer against another has no score where there is none.
                 if self.compared or name not in self._paired_metrics
             },
-            packages={name: found for name in PACKAGES if (found := _version(name))},
+            packages={name: found for name in packages if (found := _version(name))},
         )
 
     @cached_property
