@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pytest_llmops.plugin.case import LlmCase
     from pytest_llmops.prompts.prompt import Prompt
     from pytest_llmops.providers.scripted import ScriptedProvider
+    from pytest_llmops.scorers.own import scorer
     from pytest_llmops.scorers.score import Metric, Score, Scorer
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "Timing",
     "TransientCallError",
     "Usage",
+    "scorer",
 ]
 
 _HOMES = {
@@ -84,6 +86,7 @@ _HOMES = {
     "plugin.case": ("LlmCase",),
     "prompts.prompt": ("Prompt",),
     "providers.scripted": ("ScriptedProvider",),
+    "scorers.own": ("scorer",),
     "scorers.score": ("Metric", "Score", "Scorer"),
 }
 

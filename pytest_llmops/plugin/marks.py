@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from pytest_llmops.errors import MisuseError, closest
 from pytest_llmops.golden.case import Case, GoldenSet
 from pytest_llmops.plugin.arguments import bound, count, text
 from pytest_llmops.plugin.body import body_metric
+from pytest_llmops.plugin.offered import offered_scorers
 from pytest_llmops.plugin.scoring import read_scorers
 from pytest_llmops.plugin.site import Site
 from pytest_llmops.project import Project
@@ -62,7 +64,15 @@ def read_spec(definition: pytest.Item, mark: pytest.Mark, project: Project) -> E
     model = project.model_of(prompt, arguments["model"])
     # A model upgrade by option must not change the judge with it: then nothing would be comparable.
     judge = project.settings.judge_model or project.model_of(prompt, arguments["model"], overridden=False)
-    site = Site(project=project, near=near, golden=golden, prompt=prompt, model=model, judge_model=judge)
+    site = Site(
+        project=project,
+        near=near,
+        golden=golden,
+        prompt=prompt,
+        model=model,
+        judge_model=judge,
+        offered=partial(offered_scorers, definition),
+    )
     scorers = tuple(read_scorers(definition, site))
     body = body_metric(definition)
     spec = EvalSpec(

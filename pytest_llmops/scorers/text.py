@@ -1,4 +1,16 @@
-"""Compare an answer's text with what was expected: pass or fail, or how much they are alike."""
+"""Compare an answer's text with what was expected: pass or fail, or how much they are alike.
+
+Pass or fail, with a text: `exact` wants the same text to the last character, `contains` the text
+somewhere in the answer, `starts_with` at its start, `regex` a match of the pattern somewhere.
+`contains_all` and `contains_any` take a list of texts; `icontains` and its like do not tell upper from
+lower case.
+`json_equal` wants one JSON value equal to the expected one, `number` one number, `word_count` no more
+words than the value, or from least to most of `[least, most]`; `refusal` wants no refusal, with the value
+True one.
+
+Scores from 0 to 1, against one text or a list of them: `levenshtein`, `rouge_1`, `rouge_2`, `rouge_l`,
+`bleu`, `chrf`.
+"""
 
 from __future__ import annotations
 
@@ -51,19 +63,8 @@ def text_scorer(
 ) -> Scorer:
     """Return the scorer that compares answers with `value`, or else with what each case expects.
 
-    Pass or fail, with a text: `exact` wants the same text to the last character, `contains` the text
-    somewhere in the answer, `starts_with` at its start, `regex` a match of the pattern somewhere.
-    `contains_all` and `contains_any` take a list of texts; `icontains` and its like do not tell upper from
-    lower case.
-    `json_equal` wants one JSON value equal to the expected one, `number` one number, `word_count` no more
-    words than the value, or from least to most of `[least, most]`; `refusal` wants no refusal, with the value
-    True one.
-
-    Scores from 0 to 1, against one text or a list of them: `levenshtein`, `rouge_1`, `rouge_2`, `rouge_l`,
-    `bleu`, `chrf`.
-
     Args:
-        kind: one of these; hyphens are read as underscores.
+        kind: one of `KINDS`; hyphens are read as underscores.
         name: the metric's name; the kind where None.
         value: what all answers are compared with; None takes what each case expects.
         threshold: the lowest passing score, above 0 and at most 1; None where no single case can fail.
