@@ -109,7 +109,7 @@ def test_another_function_scores_the_stored_answers_again(plain_suite: Any) -> N
     result.stdout.fnmatch_lines(["*waiting*unchanged*"])
 
 
-@pytest.mark.parametrize("code", [RIGHT, WAITING], ids=["sync", "async"])
+@pytest.mark.parametrize("code", [RIGHT, SLEEPING], ids=["sync", "async"])
 def test_a_function_that_raises_is_an_error_of_its_test(suite: Any, code: str) -> None:
     name = "right" if code is RIGHT else "waiting"
     marked(suite, f"llm_metric({name})", code.replace("return ", "1 / int(case.inputs['n']); return "))
@@ -119,7 +119,7 @@ def test_a_function_that_raises_is_an_error_of_its_test(suite: Any, code: str) -
         [f"*The scorer '{name}' raised ZeroDivisionError on the case 'item-0': *(test_items.py, line *"]
     )
     assert "Traceback" not in result.stdout.str()
-    assert suite.stored() == {}
+    assert not [path for path in suite.stored() if path.startswith(("runs/", "refs/"))]
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,11 @@ def test_a_mapping_names_the_metric(plain_suite: Any) -> None:
     plain_suite.run().stdout.fnmatch_lines(["*as_told: 0.0*"])
 
 
-def test_an_installed_package_offers_scorers_by_name(suite: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_installed_package_offers_scorers_by_name(
+    plain_suite: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Workers inside the tests have the import path that this process began with.
+    suite = plain_suite
     package = suite.root / "installed"
     (package / "tone-1.0.dist-info").mkdir(parents=True)
     (package / "tone-1.0.dist-info" / "METADATA").write_text(
@@ -151,7 +155,6 @@ def test_an_installed_package_offers_scorers_by_name(suite: Any, monkeypatch: py
     )
     (package / "tone.py").write_text(POLITE)
     monkeypatch.syspath_prepend(package)
-    monkeypatch.setenv("PYTHONPATH", str(package), prepend=":")
     marked(suite, 'llm_metric("friendly")')
     suite.prompt(wrong=[3])
     result = suite.run()

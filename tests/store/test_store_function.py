@@ -47,7 +47,7 @@ BASE = "LIMIT = 3\ndef f(case, response):\n    return len(response) > LIMIT\n"
 @pytest.mark.parametrize(
     "other",
     [
-        'LIMIT = 3\n\ndef f(case,response):\n    """Words."""\n    # Words.\n    return (len(response)>LIMIT)\n',
+        'LIMIT = 3\n\ndef f(case,response):\n    """Say."""\n    # Say\n    return (len(response)>LIMIT)\n',
         "LIMIT = 3.0\nOTHER = 4\ndef f(case, response):\n    return len(response) > LIMIT\n",
     ],
 )
