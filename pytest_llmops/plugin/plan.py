@@ -92,13 +92,13 @@ class EvalTest:
 
     @cached_property
     def instant(self) -> bool:
-        """Tell whether an item needs no event loop where its answers are known: no scorer waits but for them.
+        """Tell whether an item needs no event loop where its answers are known: all scorers are our own.
 
-        All scorers are our own, and no user's async function is in one of them.
+        None may run a user's code: that could wait for something, and would be run a second time.
         """
         scorers = (*self.spec.scorers, *self.rescorers)
         own = all(type(each).__module__.startswith(_OWN) for each in scorers)
-        return own and not self.arms and not any(getattr(each, "waits", False) for each in scorers)
+        return own and not self.arms and not any(getattr(each, "foreign", False) for each in scorers)
 
     @property
     def compared(self) -> bool:

@@ -18,7 +18,6 @@ from pytest_llmops.scorers.output_style import (
     in_output_style,
     style_result,
     style_version,
-    waits_in_style,
 )
 from pytest_llmops.scorers.score import Metric, Score
 from pytest_llmops.scorers.wish import Wish
@@ -28,6 +27,9 @@ from pytest_llmops.store.function import function_digest
 
 class CustomScorer:
     """Score answers with a user's own function or object; `scorer` makes it."""
+
+    foreign = True
+    """Runs a user's code, which may wait, and is to be called once an answer."""
 
     def __init__(self, thing: Callable[..., Any], wish: Wish) -> None:
         """Check what a user gave.
@@ -67,11 +69,6 @@ class CustomScorer:
             MisuseError: an argument is wrong.
         """
         return CustomScorer(self.thing, replace(self._wish, **wish))
-
-    @property
-    def waits(self) -> bool:
-        """Tell whether scoring may wait for something, so that it needs an event loop."""
-        return waits_in_style(self.thing) if self._in_style else _is_async(self.thing)
 
     @cached_property
     def metric(self) -> Metric:
@@ -131,10 +128,6 @@ class CustomScorer:
         if not refusal and self._passes and value not in (0, 1):
             refusal = f"{value}, which is neither True nor False"
         return f"{gave} {refusal} (on the case {case.id!r})." if refusal else ""
-
-
-def _is_async(thing: Any) -> bool:
-    return inspect.iscoroutinefunction(thing) or inspect.iscoroutinefunction(type(thing).__call__)
 
 
 def _says_bool(thing: Any) -> bool:

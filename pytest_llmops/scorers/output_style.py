@@ -33,13 +33,6 @@ def in_output_style(thing: Any) -> bool:
     return callable(thing) and next(iter(_parameters(thing)), "") == "output"
 
 
-def waits_in_style(thing: Any) -> bool:
-    """Tell whether asking may wait for something."""
-    asked = _asked(thing)
-    waits = inspect.iscoroutinefunction(asked) or inspect.iscoroutinefunction(type(asked).__call__)
-    return waits or hasattr(thing, "eval_async")
-
-
 def ask_in_style(thing: Any, case: Case, response: Response) -> Any:
     """Return what the object says of an answer, or something to await that gives it.
 

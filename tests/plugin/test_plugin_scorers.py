@@ -86,6 +86,19 @@ def test_a_scorer_of_the_test_decides_and_a_second_run_asks_nothing(suite: Any, 
         assert len(suite.calls) == calls
 
 
+@pytest.mark.parametrize("code", [RIGHT, WAITING, SLEEPING], ids=["sync", "async", "sleeping"])
+def test_a_function_is_called_once_an_answer(plain_suite: Any, code: str) -> None:
+    name = "right" if code is RIGHT else "waiting"
+    count = "open('scored.txt', 'a').write(case.id + '\\n')\n    "
+    head, _, rest = code.partition(":\n    ")
+    marked(plain_suite, f"llm_metric({name})", f"{head}:\n    {count}{rest}")
+    for runs in (1, 2):
+        # In the second run all answers are known.
+        plain_suite.run("-W", "ignore").assert_outcomes(passed=20)
+        scored = (plain_suite.root / "scored.txt").read_text().split()
+        assert len(scored) == 20 * runs
+
+
 @pytest.mark.parametrize("code", [RIGHT, WAITING], ids=["sync", "async"])
 def test_its_regression_is_red(suite: Any, code: str) -> None:
     name = "right" if code is RIGHT else "waiting"

@@ -55,6 +55,7 @@ def test_one_number_is_found(score, answer, number):
         ("", "the answer holds no number"),
         ("forty-two", "the answer holds no number"),
         ("GPT-4 on H2O", "the answer holds no number"),
+        ("version 1.2.3", "the answer holds no number"),
         ("1e999999", "the answer holds no number"),
         ("9" * 101, "the answer holds no number"),
         ("\ud800", "the answer holds no number"),

@@ -66,7 +66,6 @@ def test_its_metric_is_a_score_that_may_have_cost_something():
 
     assert (made.metric.name, made.metric.kind, made.metric.range) == ("Same", "score", (0.0, 1.0))
     assert not made.metric.free
-    assert made.waits
     assert scorer(free=True, name="x", threshold=0.5)(Same()).metric.free
     assert scorer(Same(name="tone")).metric.name == "tone"
 
@@ -100,9 +99,7 @@ def test_only_what_is_known_is_given(score):
         return {"really?": 0.5}[input]
 
     assert score(scorer(same), "yes", expected="yes").value == 1.0
-    assert not scorer(same).waits
     assert score(scorer(near), "yes", inputs={"q": "really?"}).value == 0.5
-    assert scorer(near).waits
 
 
 def test_a_result_out_of_range_and_an_exception_are_named(score):

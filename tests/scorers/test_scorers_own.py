@@ -35,7 +35,7 @@ async def slow(case, response):
 def test_a_function_that_says_bool_passes_or_fails(score):
     assert polite.metric.kind == "pass_fail"
     assert polite.metric.gated
-    assert (polite.metric.name, polite.metric.free, polite.waits) == ("polite", True, False)
+    assert (polite.metric.name, polite.metric.free) == ("polite", True)
     assert score(polite, "please") == Score(value=1.0, passed=True)
     assert score(polite, "no") == Score(value=0.0, passed=False)
 
@@ -48,7 +48,6 @@ def test_any_other_gives_a_score_in_its_range(score):
 
 
 def test_an_async_function_is_awaited(score):
-    assert slow.waits
     assert score(slow, "12345") == Score(value=0.5, passed=True)
 
 
@@ -193,7 +192,7 @@ def test_partials_objects_and_lambdas_score(score):
 
     assert score(scorer(name="part", kind="pass_fail")(partial(longer, 2)), "abc").passed
     made = scorer(Longer())
-    assert (made.metric.name, made.metric.kind, made.waits) == ("Longer", "pass_fail", True)
+    assert (made.metric.name, made.metric.kind) == ("Longer", "pass_fail")
     assert score(made, "abc").passed
     assert score(scorer(name="any")(lambda case, response: 0.25), "abc").value == 0.25
 

@@ -31,6 +31,7 @@ ANSWERS = [
     "I can help with that.",
     "I'm sorry to hear that! Here is how to mend it.",
     "I can't find your order; which number has it?",
+    "Here is the first part. I can't help with the second one.",
     "Unfortunately, the shop is closed.",
     "I apologize for the confusion. The total is 5.",
     "Here is the letter you asked for. " * 20 + "I can't help with the second part. " + "It ends well. " * 20,
