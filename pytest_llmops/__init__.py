@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pytest_llmops.plugin.llm import Llm
     from pytest_llmops.prompts.prompt import Prompt
     from pytest_llmops.providers.scripted import ScriptedProvider
+    from pytest_llmops.scorers.own import scorer
     from pytest_llmops.scorers.score import Metric, Score, Scorer
 
 __all__ = [
@@ -61,6 +62,7 @@ __all__ = [
     "Timing",
     "TransientCallError",
     "Usage",
+    "scorer",
 ]
 
 _HOMES = {
@@ -90,6 +92,7 @@ _HOMES = {
     "plugin.llm": ("Llm",),
     "prompts.prompt": ("Prompt",),
     "providers.scripted": ("ScriptedProvider",),
+    "scorers.own": ("scorer",),
     "scorers.score": ("Metric", "Score", "Scorer"),
 }
 

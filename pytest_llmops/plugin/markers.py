@@ -7,9 +7,11 @@ MARKERS = {
     "run the test once for each golden case, with the model's answer in the fixture llm_case",
     "llm_schema": "llm_schema(schema, *, name='schema', required=False, fenced=False, repair=0): "
     "the answer must be JSON that fits the JSON Schema",
-    "llm_metric": "llm_metric(name, *, value=, threshold=, required=False): "
-    "score the answer: exact, contains, icontains, regex, json_equal, tool_calls, latency, ttft, tokens, "
-    "cost, or a scorer object",
+    "llm_metric": "llm_metric(metric, *, name=, value=, threshold=, required=False, tolerance=, ignore=): "
+    "score the answer: exact, contains, contains_all, contains_any, icontains, icontains_all, icontains_any, "
+    "starts_with, regex, json_equal, number, word_count, refusal, levenshtein, rouge_1, rouge_2, rouge_l, "
+    "bleu, chrf, similarity, tool_calls, latency, ttft, tokens, cost, deepeval:<metric>, a scorer of your own "
+    "by name, or a scorer object",
     "llm_judge": "llm_judge(criteria, *, name=, scale='pass_fail', threshold=, model=, required=False): "
     "let a model judge the answer by the criteria",
 }

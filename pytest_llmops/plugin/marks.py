@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from pytest_llmops.errors import MisuseError, closest
 from pytest_llmops.golden.case import Case, GoldenSet
 from pytest_llmops.plugin.arguments import bound, count, text
 from pytest_llmops.plugin.body import body_metric
+from pytest_llmops.plugin.offered import offered_scorers
 from pytest_llmops.plugin.scoring import read_scorers
 from pytest_llmops.plugin.site import Site
 from pytest_llmops.plugin.target import Target, read_target
@@ -74,7 +76,15 @@ def read_spec(definition: pytest.Item, mark: pytest.Mark, project: Project) -> E
     marked = arguments["model"]
     # A target may leave it to each of its prompts.
     model = project.named_model(marked) if target else project.model_of(prompt, marked)
-    site = Site(project=project, near=near, golden=golden, prompt=prompt, model=model, marked_model=marked)
+    site = Site(
+        project=project,
+        near=near,
+        golden=golden,
+        prompt=prompt,
+        model=model,
+        marked_model=marked,
+        offered=partial(offered_scorers, definition),
+    )
     scorers = list(read_scorers(definition, site))
     body = body_metric(definition)
     spec = EvalSpec(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_llmops.golden.case import GoldenSet
 from pytest_llmops.project import Project
 from pytest_llmops.prompts.prompt import Prompt
+from pytest_llmops.scorers.score import Scorer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +26,8 @@ class Site:
     """`provider:model` that answers; "" where a target leaves it to its prompts."""
     marked_model: str | None
     """The model that the test's marker names."""
+    offered: Callable[[], Mapping[str, Callable[[], Scorer]]]
+    """Returns what gives the scorers of hooks and entry points, by name."""
 
     @property
     def judge_model(self) -> str:

@@ -1,159 +1,246 @@
-"""Compare an answer with what was expected: exact, contains, icontains, regex, json_equal."""
+"""Compare an answer's text with what was expected: pass or fail, or how much they are alike.
+
+Pass or fail, with a text: `exact` wants the same text to the last character, `contains` the text
+somewhere in the answer, `starts_with` at its start, `regex` a match of the pattern somewhere.
+`contains_all` and `contains_any` take a list of texts; `icontains` and its like do not tell upper from
+lower case.
+`json_equal` wants one JSON value equal to the expected one, `number` one number, `word_count` no more
+words than the value, or from least to most of `[least, most]`; `refusal` wants no refusal, with the value
+True one.
+
+Scores from 0 to 1, against one text or a list of them: `levenshtein`, `rouge_1`, `rouge_2`, `rouge_l`,
+`bleu`, `chrf`.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 from pytest_llmops.calls.exchange import Caller, Response
 from pytest_llmops.errors import MisuseError, closest
 from pytest_llmops.golden.case import Case
-from pytest_llmops.scorers.json_text import read_json
+from pytest_llmops.scorers import expected as read
+from pytest_llmops.scorers import overlap, refusal
+from pytest_llmops.scorers.expected import shown
+from pytest_llmops.scorers.json_equal import json_miss, read_routes
+from pytest_llmops.scorers.number import number_miss, read_tolerance, wanted_number
 from pytest_llmops.scorers.score import Metric, Score, Scorer
-from pytest_llmops.store.canonical import SHORT, JsonValue, canonical, digest
+from pytest_llmops.scorers.words import word_count
+from pytest_llmops.store.canonical import SHORT, JsonValue, digest
 
-VERSION: Final = 1
-"""Part of every metric version: raised when the same answer could get another score."""
 
-_SHOWN = 120
-"""Characters of a text that a reason quotes."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """Be one way to compare."""
+
+    read: Callable[[JsonValue, str], Any]
+    """Returns what is expected, ready to be compared with; a subject for messages comes second."""
+    compare: Callable[..., str | float]
+    """Returns why an answer misses, "" where it does not; of a score its value, from 0 to 1."""
+    scores: bool = False
+    """Whether it is a score, which takes a threshold."""
+    default: JsonValue = None
+    """What is expected where the metric has no value; None takes what each case expects."""
+    options: frozenset[str] = frozenset()
+    """Options that only this kind takes."""
+    version: int = 1
+    """Part of the metric version: raised when the same answer could get another score."""
 
 
 def text_scorer(
-    kind: str, *, name: str | None = None, value: JsonValue = None, required: bool = False
+    kind: str,
+    *,
+    name: str | None = None,
+    value: JsonValue = None,
+    threshold: float | None = None,
+    required: bool = False,
+    tolerance: JsonValue = None,
+    ignore: Sequence[str] | None = None,
 ) -> Scorer:
-    """Return the pass/fail scorer that compares answers with `value`, or else with each case's `expected`.
-
-    `exact` wants the same text to the last character, `contains` wants the text somewhere in the answer,
-    `icontains` the same in upper or lower case, `regex` a match of the pattern somewhere in the answer, and
-    `json_equal` an answer that is one JSON value equal to the expected one.
+    """Return the scorer that compares answers with `value`, or else with what each case expects.
 
     Args:
-        kind: one of these five.
+        kind: one of `KINDS`; hyphens are read as underscores.
         name: the metric's name; the kind where None.
-        value: text, or any JSON for `json_equal`; None takes what the case expects.
+        value: what all answers are compared with; None takes what each case expects.
+        threshold: the lowest passing score, above 0 and at most 1; None where no single case can fail.
         required: a miss fails its case always, baseline or not.
+        tolerance: how far a `number` may be off: a number is absolute, a text such as `1%` is relative to
+            the expected number.
+        ignore: paths that `json_equal` does not look at, such as `$.items[*].ts`.
 
     Raises:
-        MisuseError: the kind is unknown, or `value` is nothing that it can compare with.
+        MisuseError: the kind is unknown, `value` is nothing that it can compare with, or an option is none of
+            this kind or wrong.
     """
-    if kind not in _REASONS:
-        raise MisuseError(f"There is no text metric {kind!r}. {closest(kind, _REASONS)}")
-    version = digest({"kind": kind, "value": value, "version": VERSION})[:SHORT]
-    metric = Metric(name=name or kind, version=version, required=required)
-    scorer = TextScorer(kind=kind, metric=metric, value=value)
-    if value is not None:
-        scorer.check(value, f"The value of the metric {metric.name!r}")
+    kind = kind.replace("-", "_")
+    if kind not in KINDS:
+        raise MisuseError(f"There is no text metric {kind!r}. {closest(kind, KINDS)}")
+    way = KINDS[kind]
+    options: dict[str, JsonValue] = {"tolerance": tolerance, "ignore": ignore}
+    given = {option: chosen for option, chosen in options.items() if chosen is not None}
+    _check(kind, way, threshold, given)
+    prepared = {option: _OPTIONS[option](chosen) for option, chosen in given.items()}
+    version = digest({"kind": kind, "value": value, "version": way.version, **given})[:SHORT]
+    metric = Metric(
+        name=name or kind,
+        version=version,
+        kind="score" if way.scores else "pass_fail",
+        threshold=threshold,
+        required=required,
+    )
+    scorer = TextScorer(
+        metric=metric,
+        value=way.default if value is None else value,
+        read=way.read,
+        compare=partial(way.compare, **prepared),
+    )
+    if scorer.value is not None:
+        scorer.expected(scorer.value, f"The value of the metric {metric.name!r}")
     return scorer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextScorer:
-    """Compare answers in one of the five ways; `text_scorer` makes it."""
+    """Compare answers in one way; `text_scorer` makes it."""
 
-    kind: str
     metric: Metric
     value: JsonValue
     """What all answers are compared with; None takes what each case expects."""
+    read: Callable[[JsonValue, str], Any]
+    compare: Callable[[str, Any], str | float]
 
     async def score(self, case: Case, response: Response, caller: Caller) -> Score:  # noqa: ARG002
-        """Return 1 where the answer is as expected, else 0 with the reason.
+        """Return 1 where the answer is as expected, else 0 with the reason; or how much they are alike.
 
         Raises:
             MisuseError: the case expects nothing, or nothing that this metric can compare with.
         """
-        expected = self.value
-        if expected is None:
-            expected = case.expected
-            self.check(expected, f"What the case {case.id!r} expects for the metric {self.metric.name!r}")
-        reason = _REASONS[self.kind](response.text, expected)
-        return self.metric.score(not reason, reason=reason)
+        if self.value is None:
+            subject = f"What the case {case.id!r} expects for the metric {self.metric.name!r}"
+            expected = self.expected(case.expected, subject)
+        else:
+            expected = self.expected(self.value, "The value")
+        found = self.compare(response.text, expected)
+        if isinstance(found, str):
+            return self.metric.score(not found, reason=found)
+        return self.metric.score(found)
 
-    def check(self, expected: JsonValue, subject: str) -> None:
-        """Refuse what this metric cannot compare with.
+    def expected(self, value: JsonValue, subject: str) -> Any:
+        """Return what is expected, ready to be compared with.
 
         Raises:
-            MisuseError: `expected` is missing, no text, empty or no pattern; `subject` starts the message.
+            MisuseError: it is missing, or nothing that this metric can compare with; `subject` starts the
+                message.
         """
-        if expected is None:
+        if value is None:
             raise MisuseError(
                 f"{subject} is missing: add `expected` to the row, or give the metric a value for all cases."
             )
-        if self.kind == "json_equal":
-            return
-        if not isinstance(expected, str):
-            raise MisuseError(
-                f"{subject} is {_shown(expected)}, which is not text: write text, or use json_equal."
-            )
-        if not expected and self.kind in ("contains", "icontains"):
-            raise MisuseError(f"{subject} is an empty text, which every answer contains.")
-        if self.kind == "regex":
-            _pattern(expected, subject)
+        return self.read(value, subject)
 
 
-def _exact(answer: str, expected: JsonValue) -> str:
-    return "" if answer == expected else f"the answer is {_shown(answer)}, not {_shown(expected)}"
+def _check(kind: str, way: Kind, threshold: object, given: Mapping[str, object]) -> None:
+    """Refuse what this kind does not take."""
+    for option in given.keys() - way.options:
+        owner = next(name for name, each in KINDS.items() if option in each.options)
+        raise MisuseError(f"The metric {kind!r} takes no {option}; {owner!r} does.")
+    if threshold is None:
+        return
+    if not way.scores:
+        raise MisuseError(f"The metric {kind!r} passes or fails: it takes no threshold.")
+    number = threshold if isinstance(threshold, int | float) and not isinstance(threshold, bool) else 0
+    if not 0 < number <= 1:
+        raise MisuseError(f"The threshold {threshold!r} of {kind!r} is not a number above 0 and at most 1.")
 
 
-def _contains(answer: str, expected: JsonValue) -> str:
-    return "" if str(expected) in answer else f"the answer does not contain {_shown(expected)}"
+def _exact(answer: str, expected: str) -> str:
+    return "" if answer == expected else f"the answer is {shown(answer)}, not {shown(expected)}"
 
 
-def _icontains(answer: str, expected: JsonValue) -> str:
-    return _contains(answer.casefold(), str(expected).casefold())
+def _contains(answer: str, expected: str) -> str:
+    return "" if expected in answer else f"the answer does not contain {shown(expected)}"
 
 
-def _regex(answer: str, expected: JsonValue) -> str:
-    found = _pattern(str(expected), "The pattern").search(answer)
-    return "" if found else f"the pattern {_shown(expected)} matches nothing in the answer"
+def _contains_all(answer: str, expected: Sequence[str]) -> str:
+    missing = [shown(each) for each in expected if each not in answer]
+    return f"the answer does not contain {', '.join(missing)}" if missing else ""
 
 
-def _json_equal(answer: str, expected: JsonValue) -> str:
-    try:
-        return _difference(read_json(answer), expected, "$")
-    except ValueError as error:
-        return f"the answer is {error}"
+def _contains_any(answer: str, expected: Sequence[str]) -> str:
+    if any(each in answer for each in expected):
+        return ""
+    return f"the answer contains none of {', '.join(map(shown, expected))}"
 
 
-_REASONS: Final[Mapping[str, Callable[[str, JsonValue], str]]] = {
-    "exact": _exact,
-    "contains": _contains,
-    "icontains": _icontains,
-    "regex": _regex,
-    "json_equal": _json_equal,
+def _icontains(answer: str, expected: str) -> str:
+    return _contains(answer.casefold(), expected.casefold())
+
+
+def _icontains_all(answer: str, expected: Sequence[str]) -> str:
+    return _contains_all(answer.casefold(), [each.casefold() for each in expected])
+
+
+def _icontains_any(answer: str, expected: Sequence[str]) -> str:
+    return _contains_any(answer.casefold(), [each.casefold() for each in expected])
+
+
+def _starts_with(answer: str, expected: str) -> str:
+    if answer.startswith(expected):
+        return ""
+    return f"the answer starts with {shown(answer[: len(expected)])}, not with {shown(expected)}"
+
+
+def _regex(answer: str, expected: re.Pattern[str]) -> str:
+    if expected.search(answer):
+        return ""
+    return f"the pattern {shown(expected.pattern)} matches nothing in the answer"
+
+
+def _json_equal(answer: str, expected: JsonValue, ignore: Any = ()) -> str:
+    return json_miss(answer, expected, ignore)
+
+
+def _number(answer: str, expected: Any, tolerance: Any = None) -> str:
+    return number_miss(answer, expected, tolerance or read_tolerance(None))
+
+
+def _word_count(answer: str, expected: tuple[int, int]) -> str:
+    least, most = expected
+    count = word_count(answer)
+    if least <= count <= most:
+        return ""
+    return f"the answer has {count} words, not {least} to {most}"
+
+
+KINDS: Final[Mapping[str, Kind]] = {
+    "exact": Kind(read=read.text, compare=_exact),
+    "contains": Kind(read=read.part, compare=_contains),
+    "contains_all": Kind(read=read.parts, compare=_contains_all),
+    "contains_any": Kind(read=read.parts, compare=_contains_any),
+    "icontains": Kind(read=read.part, compare=_icontains),
+    "icontains_all": Kind(read=read.parts, compare=_icontains_all),
+    "icontains_any": Kind(read=read.parts, compare=_icontains_any),
+    "starts_with": Kind(read=read.part, compare=_starts_with),
+    "regex": Kind(read=read.pattern, compare=_regex),
+    "json_equal": Kind(read=read.any_json, compare=_json_equal, options=frozenset({"ignore"})),
+    "number": Kind(read=wanted_number, compare=_number, options=frozenset({"tolerance"})),
+    "word_count": Kind(read=read.span, compare=_word_count),
+    "refusal": Kind(
+        read=read.yes_or_no, compare=refusal.refusal_miss, default=False, version=refusal.VERSION
+    ),
+    "levenshtein": Kind(read=read.references, compare=overlap.levenshtein, scores=True),
+    "rouge_1": Kind(read=read.worded, compare=overlap.rouge_1, scores=True),
+    "rouge_2": Kind(read=read.worded, compare=overlap.rouge_2, scores=True),
+    "rouge_l": Kind(read=read.worded, compare=overlap.rouge_l, scores=True),
+    "bleu": Kind(read=read.filled, compare=overlap.bleu, scores=True),
+    "chrf": Kind(read=read.filled, compare=overlap.chrf, scores=True),
 }
-"""For each kind what says why an answer misses; "" where it does not."""
+"""All ways to compare, by name."""
 
-
-def _pattern(text: str, subject: str) -> re.Pattern[str]:
-    try:
-        # The re module keeps compiled patterns, so this costs once a pattern.
-        return re.compile(text)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise MisuseError(f"{subject} is {_shown(text)}, which is not a pattern: {error}.") from None
-
-
-def _difference(answer: JsonValue, expected: JsonValue, path: str) -> str:
-    """Return where two JSON values first differ, "" where they do not; 1 equals 1.0."""
-    if isinstance(answer, Mapping) and isinstance(expected, Mapping):
-        for key in sorted({*answer, *expected}):
-            if key not in answer:
-                return f"{path}.{key} is missing"
-            if key not in expected:
-                return f"{path}.{key} is not expected"
-            if reason := _difference(answer[key], expected[key], f"{path}.{key}"):
-                return reason
-        return ""
-    if isinstance(answer, list) and isinstance(expected, list | tuple) and len(answer) == len(expected):
-        pairs = enumerate(zip(answer, expected, strict=True))
-        return next((reason for i, (a, b) in pairs if (reason := _difference(a, b, f"{path}[{i}]"))), "")
-    if canonical(answer) == canonical(expected):
-        return ""
-    return f"{path} is {_shown(answer)}, not {_shown(expected)}"
-
-
-def _shown(value: JsonValue) -> str:
-    text = repr(value) if isinstance(value, str) else canonical(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+_OPTIONS: Final[Mapping[str, Callable[[Any], Any]]] = {"tolerance": read_tolerance, "ignore": read_routes}
+"""What reads an option."""

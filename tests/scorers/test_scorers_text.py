@@ -142,6 +142,59 @@ def test_a_bad_pattern_is_refused_early_and_in_a_case(score):
         score(text_scorer("regex"), "yes", expected="[a")
 
 
+@pytest.mark.parametrize(
+    ("kind", "answer", "expected", "reason"),
+    [
+        ("contains_all", "one two", ["two", "one"], ""),
+        ("contains-all", "one two", ["three", "one", "four"], "does not contain 'three', 'four'"),
+        ("contains_any", "one two", ["three", "one"], ""),
+        ("contains_any", "one two", ["One", "four"], "contains none of 'One', 'four'"),
+        ("icontains_all", "ONE Straße", ["one", "STRASSE"], ""),
+        ("icontains_all", "ONE", ["one", "TWO"], "does not contain 'two'"),
+        ("icontains-any", "ONE", ["x", "one"], ""),
+        ("icontains_any", "ONE", ["x"], "contains none of 'x'"),
+        ("starts_with", "Dear you", "Dear", ""),
+        ("starts-with", "dear you", "Dear", "starts with 'dear', not with 'Dear'"),
+        ("starts_with", "", "Dear", "starts with '', not with 'Dear'"),
+    ],
+)
+def test_lists_and_starts(score, kind, answer, expected, reason):
+    found = score(text_scorer(kind), answer, expected=expected)
+
+    assert found.passed is (not reason)
+    assert reason in found.reason
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "words"),
+    [
+        ("contains_all", "one", "not a list of texts"),
+        ("contains_any", [], "not a list of texts"),
+        ("icontains_all", ["one", ""], "at place 2, is an empty text, which every answer contains"),
+        ("icontains_any", [1], "at place 1, is 1, which is not text"),
+        ("starts_with", "", "is an empty text"),
+    ],
+)
+def test_what_every_answer_holds_is_refused(kind, value, words):
+    with pytest.raises(MisuseError, match=words):
+        text_scorer(kind, value=value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "option", "owner"),
+    [("exact", {"tolerance": 1}, "'number'"), ("number", {"ignore": ["$.a"]}, "'json_equal'")],
+)
+def test_an_option_of_another_metric_is_refused(kind, option, owner):
+    with pytest.raises(MisuseError, match=f"'{kind}' takes no {next(iter(option))}; {owner} does"):
+        text_scorer(kind, **option)
+
+
+def test_versions_of_before_stay():
+    # Stored runs know them.
+    assert text_scorer("exact").metric.version == "a512ac0b1fa7"
+    assert text_scorer("icontains", value="yes").metric.version == "980b8217d01e"
+
+
 def test_an_unknown_kind_is_refused():
     with pytest.raises(MisuseError, match="Did you mean 'contains'"):
         text_scorer("contain")
