@@ -94,7 +94,7 @@ class EvalTest:
     def instant(self) -> bool:
         """Tell whether an item needs no event loop where its answers are known: all scorers are our own.
 
-        One that waits for something, or runs a user's code, needs a loop even so: such code could be run twice.
+        One that may wait, or runs a user's code, needs a loop even so: such code could be run twice.
         """
         if self.arms or self.spec.target is not None:
             return False

@@ -66,12 +66,19 @@ def test_items(llm_case):
     """The metrics decide."""
 '''
 
-CONFTEST = """
+CONFTEST = r"""
 from pytest_llmops import ScriptedProvider
 
 
+def reply(request):
+    if "response_format" not in request.parameters:
+        return "pass"
+    verdict = "pass" if ">\npass\n</output" in request.messages[-1]["content"] else "fail"
+    return '{"reason": "as it reads", "verdict": "%s"}' % verdict
+
+
 def pytest_llmops_provider(name):
-    return ScriptedProvider('{"reason": "as it reads", "verdict": "pass"}') if name == "scripted" else None
+    return ScriptedProvider(reply) if name == "scripted" else None
 """
 
 
