@@ -14,5 +14,6 @@ MARKERS = {
     "bleu, chrf, similarity, tool_calls, latency, ttft, tokens, cost, deepeval:<metric>, a scorer of your "
     "own by name, or a scorer object",
     "llm_judge": "llm_judge(criteria or judge=, *, name=, scale='pass_fail', threshold=, model=, repeats=1, "
-    "vote=, logprobs=, pairwise=False, canaries=, required=False): let models judge the answer by the criteria",
+    "vote=, logprobs=, pairwise=False, canaries=, required=False): "
+    "let models judge the answer by the criteria",
 }
