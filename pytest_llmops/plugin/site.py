@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_llmops.errors import MisuseError
 from pytest_llmops.golden.case import GoldenSet
 from pytest_llmops.project import Project
 from pytest_llmops.prompts.prompt import Prompt
+from pytest_llmops.prompts.target import TARGET
 from pytest_llmops.scorers.score import Scorer
 
 
@@ -38,4 +40,14 @@ class Site:
         """
         settings = self.project.settings
         # A model upgrade by option must not change the judge with it: then nothing would be comparable.
-        return settings.judge_model or self.project.model_of(self.prompt, self.marked_model, overridden=False)
+        try:
+            return settings.judge_model or self.project.model_of(
+                self.prompt, self.marked_model, overridden=False
+            )
+        except MisuseError:
+            if self.prompt.engine != TARGET:
+                raise
+            raise MisuseError(
+                "The judge has no model to ask: a target names none, so give llm_judge(model=...) or set "
+                "judge_model."
+            ) from None
