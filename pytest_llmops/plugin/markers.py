@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 MARKERS = {
-    "llm_eval": "llm_eval(prompt or target=, golden, *, model=, repeats=1, tags=, limit=, cluster=, version=, "
-    "artifacts=, concurrent=False): run the test once for each golden case, with the model's answer, or the "
+    "llm_eval": "llm_eval(prompt or target=, golden, *, model=, repeats=1, tags=, limit=, cluster=, "
+    "version=, artifacts=, concurrent=False): run the test once for each golden case, with the model's answer, or the "
     "target's, in the fixture llm_case",
     "llm_schema": "llm_schema(schema, *, name='schema', required=False, fenced=False, repair=0): "
     "the answer must be JSON that fits the JSON Schema",
