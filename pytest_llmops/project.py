@@ -159,6 +159,16 @@ class Project:
         """
         return read_golden(self._find("golden set", name, near, "golden", ("",)))
 
+    def judge(self, spec: str, near: Path) -> Prompt:
+        """Return the judge's prompt that `spec` names: a file's name, `name@alias` or `name:digest`.
+
+        Raises:
+            MisuseError: there is none, or two files claim the name.
+        """
+        if "@" in spec or ":" in spec:
+            return self.registry.resolve(spec)
+        return read_prompt(self._find("judge", spec, near, "judges", ("", *PROMPT_ENDINGS)))
+
     def schema_file(self, name: str, near: Path) -> Path:
         """Return the path of the JSON Schema `name`.
 

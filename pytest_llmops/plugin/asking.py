@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, Protocol
 
@@ -14,10 +14,15 @@ from pytest_llmops.plugin.arms import ArmName
 from pytest_llmops.plugin.plan import CaseSlot, EvalTest
 from pytest_llmops.project import Project
 from pytest_llmops.prompts.prompt import Prompt
-from pytest_llmops.runs.measure import Measured, measure, rescore
+from pytest_llmops.runs.measure import Measured, measure, prefer, rescore
 from pytest_llmops.scorers.score import Score
 
 NOTHING: Final[Mapping[str, tuple[Score, ...]]] = {}
+
+NO_SCORES: Final[Mapping[str, Score]] = {}
+
+EVEN: Final = Score(value=0.0, passed=True)
+"""What an answer scores beside itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,9 +153,13 @@ async def ask_all(test: EvalTest, slot: CaseSlot, caller: Knower | None = None) 
     rescorers = test.rescorers if slot.repeat == 1 else ()
     stored = test.paired_with(slot.case) if rescorers else ()
     stored_scores = await rescore(slot.case, stored, rescorers, caller) if stored else NOTHING
+    if test.spec.pair_scorers and slot.repeat == 1:
+        stored_scores = {**stored_scores, **_of_themselves(test, slot)}
     beside = test.arms_of(slot)
     if not beside:
-        return Answers(candidate=_sound(await _ask(test, slot, None, caller)), stored_scores=stored_scores)
+        candidate = _sound(await _ask(test, slot, None, caller))
+        scores = await _preferred(test, slot, candidate, _stored_measured(test, slot), caller)
+        return Answers(candidate=_with(candidate, scores), stored_scores=stored_scores)
     wanted: list[ArmName | None] = [None, *beside]
     # Who asks first might wait longest or shortest, so it is not always the same.
     backwards = int(slot.case.digest, 16) + slot.repeat & 1
@@ -160,7 +169,40 @@ async def ask_all(test: EvalTest, slot: CaseSlot, caller: Knower | None = None) 
     )
     candidate = _sound(found.pop(None))
     arms = {name: answered for name, answered in found.items() if name is not None}
-    return Answers(candidate=candidate, arms=arms, stored_scores=stored_scores)
+    control = arms.get("control")
+    other = control.measured if control else _stored_measured(test, slot)
+    scores = await _preferred(test, slot, candidate, other, caller)
+    if control is not None:
+        arms["control"] = _with(control, dict.fromkeys(scores, EVEN))
+    return Answers(candidate=_with(candidate, scores), arms=arms, stored_scores=stored_scores)
+
+
+def _of_themselves(test: EvalTest, slot: CaseSlot) -> Mapping[str, tuple[Score, ...]]:
+    """Return what the stored answers score beside themselves: nothing is better or worse."""
+    stored = len(test.paired_with(slot.case))
+    return {scorer.metric.name: (EVEN,) * stored for scorer in test.spec.pair_scorers if stored}
+
+
+async def _preferred(
+    test: EvalTest, slot: CaseSlot, candidate: Answered, beside: Measured | None, caller: Knower
+) -> Mapping[str, Score]:
+    """Return the candidate's scores beside the baseline's answer, by metric; none where there is none."""
+    scorers = test.spec.pair_scorers
+    if not scorers or candidate.measured is None or beside is None:
+        return NO_SCORES
+    return await prefer(slot.case, candidate.measured, beside, scorers, caller)
+
+
+def _with(answered: Answered, scores: Mapping[str, Score]) -> Answered:
+    measured = answered.measured
+    if measured is None or not scores:
+        return answered
+    return replace(answered, measured=replace(measured, scores={**measured.scores, **scores}))
+
+
+def _stored_measured(test: EvalTest, slot: CaseSlot) -> Measured | None:
+    stored = test.paired_with(slot.case)
+    return Measured(response=stored[(slot.repeat - 1) % len(stored)].response) if stored else None
 
 
 def _sound(candidate: Answered) -> Answered:

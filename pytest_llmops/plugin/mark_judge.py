@@ -2,34 +2,132 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
-from pytest_llmops.plugin.arguments import bound, text
+from pytest_llmops.errors import MisuseError
+from pytest_llmops.plugin.arguments import bound, count, text
 from pytest_llmops.plugin.site import Site
-from pytest_llmops.scorers.score import Scorer
+from pytest_llmops.prompts.prompt import Prompt
+from pytest_llmops.scorers.score import AnyScorer
+
+_FOR_VERDICTS = {"scale": "pass_fail", "threshold": None, "repeats": 1, "vote": None, "logprobs": None}
+"""Arguments of judges that score one answer, with their defaults."""
 
 
 def _llm_judge(
-    criteria: Any,
+    criteria: Any = None,
     *,
-    name: Any = "judge",
+    judge: Any = None,
+    name: Any = None,
     scale: Any = "pass_fail",
     threshold: Any = None,
+    repeats: Any = 1,
     model: Any = None,
+    vote: Any = None,
+    logprobs: Any = None,
+    pairwise: Any = False,
+    canaries: Any = None,
     required: Any = False,
 ) -> None: ...
 
 
-def judge_scorers(mark: pytest.Mark, site: Site) -> list[Scorer]:
-    """Return the judges that an llm_judge marker asks for.
+def judge_scorers(mark: pytest.Mark, site: Site) -> list[AnyScorer]:
+    """Return the judges that an llm_judge marker asks for: one for each of its criteria.
 
     Raises:
         MisuseError: an argument is unknown or wrong, or a file that it names is.
     """
+    arguments = bound(mark, _llm_judge)
+    prompt = _prompt(mark, arguments.pop("judge"), site)
+    criteria = _criteria(mark, arguments.pop("criteria"), arguments.pop("name"), prompt)
+    arguments["model"] = _models(mark, arguments["model"], prompt, site)
+    pairwise = arguments.pop("pairwise")
+    make = _pairwise if pairwise else _verdicts
+    return [make(mark, name, rubric, prompt, arguments, site) for name, rubric in criteria.items()]
+
+
+def _verdicts(
+    mark: pytest.Mark, name: str, rubric: str, prompt: Prompt | None, arguments: Mapping[str, Any], site: Site
+) -> AnyScorer:
+    from pytest_llmops.scorers.canaries import KNOWN_WRONG, CanariedJudge
     from pytest_llmops.scorers.judge import RubricJudge
 
-    arguments = bound(mark, _llm_judge)
-    judge = arguments.pop("model") or site.judge_model
-    return [RubricJudge(text(mark, "criteria", arguments.pop("criteria")), model=judge, **arguments)]
+    logprobs = arguments["logprobs"]
+    if logprobs is None:
+        # The embedded model tells them; elsewhere some servers refuse a question that asks for them.
+        logprobs = all(model.startswith("local:") for model in arguments["model"])
+    judge = RubricJudge(
+        rubric,
+        name=name,
+        model=arguments["model"],
+        threshold=arguments["threshold"],
+        scale=arguments["scale"],
+        repeats=count(mark, "repeats", arguments["repeats"]),
+        vote=arguments["vote"],
+        logprobs=bool(logprobs),
+        required=bool(arguments["required"]),
+        prompt=prompt,
+    )
+    wrong = arguments["canaries"]
+    answers = KNOWN_WRONG if wrong is None else _texts(mark, "canaries", wrong)
+    return CanariedJudge(judge, case=site.golden.cases[0], answers=answers)
+
+
+def _pairwise(
+    mark: pytest.Mark,
+    name: str,
+    rubric: str,
+    prompt: Prompt | None,
+    arguments: Mapping[str, Any],
+    site: Site,  # noqa: ARG001 - as for the other judges
+) -> AnyScorer:
+    from pytest_llmops.scorers.pairwise import PairwiseJudge
+
+    for argument, default in {**_FOR_VERDICTS, "canaries": None}.items():
+        if arguments[argument] != default:
+            raise MisuseError(
+                f"{mark.name}(pairwise=True) takes no {argument}: both orders are asked once, and the answer "
+                "is better, worse or neither."
+            )
+    return PairwiseJudge(
+        rubric, name=name, model=arguments["model"], required=bool(arguments["required"]), prompt=prompt
+    )
+
+
+def _prompt(mark: pytest.Mark, spec: object, site: Site) -> Prompt | None:
+    return None if spec is None else site.project.judge(text(mark, "judge", spec), site.near)
+
+
+def _criteria(mark: pytest.Mark, criteria: object, name: object, prompt: Prompt | None) -> Mapping[str, str]:
+    """Return the rubrics by the names of their metrics."""
+    if isinstance(criteria, Mapping):
+        if name is not None or not criteria:
+            raise MisuseError(f"{mark.name}({{name: criteria, ...}}) takes its names from the mapping.")
+        return {text(mark, "name", key): text(mark, str(key), value) for key, value in criteria.items()}
+    if criteria is None and prompt is None:
+        raise MisuseError(
+            f'{mark.name}() needs criteria, such as {mark.name}("The reply names the next step."), or '
+            'judge="judges/tone.prompt.yml".'
+        )
+    usual = prompt.name if prompt else "judge"
+    named = usual if name is None else text(mark, "name", name)
+    return {named: "" if criteria is None else text(mark, "criteria", criteria)}
+
+
+def _models(mark: pytest.Mark, model: object, prompt: Prompt | None, site: Site) -> Sequence[str]:
+    chosen = model or (prompt.model if prompt else None) or site.judge_model
+    names = [chosen] if isinstance(chosen, str) else _texts(mark, "model", chosen)
+    if len(set(names)) < len(names):
+        raise MisuseError(
+            f"{mark.name}(model={chosen!r}) names a juror twice: repeats= asks the same model again."
+        )
+    return [name if ":" in name else f"openai:{name}" for name in names]
+
+
+def _texts(mark: pytest.Mark, name: str, value: object) -> Sequence[str]:
+    if isinstance(value, list | tuple) and value:
+        return [text(mark, name, each) for each in value]
+    raise MisuseError(f"{mark.name}({name}={value!r}): give a list of texts.")

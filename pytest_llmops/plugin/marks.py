@@ -16,7 +16,7 @@ from pytest_llmops.plugin.scoring import read_scorers
 from pytest_llmops.plugin.site import Site
 from pytest_llmops.project import Project
 from pytest_llmops.prompts.prompt import Prompt
-from pytest_llmops.scorers.score import Metric, Scorer
+from pytest_llmops.scorers.score import Metric, PairScorer, Scorer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +34,9 @@ class EvalSpec:
     marked_model: str | None
     """The model that the marker names."""
     scorers: tuple[Scorer, ...]
+    """What scores an answer alone."""
+    pair_scorers: tuple[PairScorer, ...]
+    """What holds an answer against the stored one."""
     body: Metric | None
     """The metric `passed`; None where the test has no body to pass."""
 
@@ -46,6 +49,7 @@ class EvalSpec:
     def metrics(self) -> dict[str, Metric]:
         """Return all metrics by name, in the order of the report."""
         metrics = [scorer.metric for scorer in self.scorers]
+        metrics += [scorer.metric for scorer in self.pair_scorers]
         return {metric.name: metric for metric in ([self.body] if self.body else []) + metrics}
 
 
@@ -63,7 +67,7 @@ def read_spec(definition: pytest.Item, mark: pytest.Mark, project: Project) -> E
     # A model upgrade by option must not change the judge with it: then nothing would be comparable.
     judge = project.settings.judge_model or project.model_of(prompt, arguments["model"], overridden=False)
     site = Site(project=project, near=near, golden=golden, prompt=prompt, model=model, judge_model=judge)
-    scorers = tuple(read_scorers(definition, site))
+    scorers = list(read_scorers(definition, site))
     body = body_metric(definition)
     spec = EvalSpec(
         project=project,
@@ -73,7 +77,8 @@ def read_spec(definition: pytest.Item, mark: pytest.Mark, project: Project) -> E
         repeats=project.settings.repeat or count(mark, "repeats", arguments["repeats"]),
         model=model,
         marked_model=arguments["model"],
-        scorers=scorers,
+        scorers=tuple(scorer for scorer in scorers if isinstance(scorer, Scorer)),
+        pair_scorers=tuple(scorer for scorer in scorers if isinstance(scorer, PairScorer)),
         body=body,
     )
     if len(spec.metrics) != len(scorers) + (body is not None):

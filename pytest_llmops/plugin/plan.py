@@ -93,7 +93,7 @@ class EvalTest:
     @cached_property
     def instant(self) -> bool:
         """Tell whether an item needs no event loop where its answers are known: all scorers are our own."""
-        scorers = (*self.spec.scorers, *self.rescorers)
+        scorers = (*self.spec.scorers, *self.spec.pair_scorers, *self.rescorers)
         return not self.arms and all(type(each).__module__.startswith(_OWN) for each in scorers)
 
     @property
@@ -164,7 +164,12 @@ class EvalTest:
             model=spec.model,
             golden_name=spec.golden.name,
             golden_digest=spec.golden.digest,
-            metrics=spec.metrics,
+            metrics={
+                name: metric
+                for name, metric in spec.metrics.items()
+                # What holds an answer against another has no score where there is none.
+                if self.compared or name not in self._paired_metrics
+            },
             packages={name: found for name in PACKAGES if (found := _version(name))},
         )
 
@@ -182,8 +187,14 @@ class EvalTest:
         paired = [case for case in self.selected_cases if live or self.paired_with(case)]
         return len({case.unit for case in paired}) >= MIN_UNITS
 
+    @property
+    def _paired_metrics(self) -> set[str]:
+        return {scorer.metric.name for scorer in self.spec.pair_scorers}
+
     def _comparable(self, metric: Metric) -> bool:
         if self.baseline is None:
+            return True
+        if metric.name in self._paired_metrics:
             return True
         rescored = self.rescores or any(scorer.metric.name == metric.name for scorer in self.rescorers)
         return rescored or not not_comparable(self.baseline.header, metric)

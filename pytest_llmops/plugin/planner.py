@@ -81,7 +81,9 @@ def foresee(test: EvalTest, called: set[str]) -> Foresight:
         repeats=spec.repeats,
         answers=answers,
         known=answers - len(calls),
-        judged=len(unknown) * sum(not scorer.metric.free for scorer in spec.scorers),
+        # A pairwise judge is asked in both orders.
+        judged=len(unknown)
+        * (sum(not scorer.metric.free for scorer in spec.scorers) + 2 * len(spec.pair_scorers)),
         stored=baseline is not None,
         tokens=tokens,
         cost=cost,

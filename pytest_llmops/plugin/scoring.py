@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pytest
 
@@ -10,12 +10,18 @@ from pytest_llmops.plugin.mark_judge import judge_scorers
 from pytest_llmops.plugin.mark_metric import metric_scorers
 from pytest_llmops.plugin.mark_schema import schema_scorers
 from pytest_llmops.plugin.site import Site
-from pytest_llmops.scorers.score import Scorer
+from pytest_llmops.scorers.score import AnyScorer
 
-_MAKERS = {"llm_schema": schema_scorers, "llm_metric": metric_scorers, "llm_judge": judge_scorers}
+_Maker = Callable[[pytest.Mark, Site], Sequence[AnyScorer]]
+
+_MAKERS: Mapping[str, _Maker] = {
+    "llm_schema": schema_scorers,
+    "llm_metric": metric_scorers,
+    "llm_judge": judge_scorers,
+}
 
 
-def read_scorers(definition: pytest.Item, site: Site) -> Iterator[Scorer]:
+def read_scorers(definition: pytest.Item, site: Site) -> Iterator[AnyScorer]:
     """Yield the scorers that the markers of a test function ask for, in the order in which people read them.
 
     Raises:

@@ -9,7 +9,7 @@ from pytest_llmops.calls.exchange import Caller, Request, Response
 from pytest_llmops.errors import BadAnswerError, MisuseError
 from pytest_llmops.golden.case import Case
 from pytest_llmops.runs.record import CaseResult
-from pytest_llmops.scorers.score import Score, Scorer
+from pytest_llmops.scorers.score import PairScorer, Score, Scorer
 from pytest_llmops.scorers.side_by_side import side_by_side
 
 
@@ -75,6 +75,24 @@ async def rescore(
             ]
         )
     return scores
+
+
+async def prefer(
+    case: Case, measured: Measured, beside: Measured, scorers: Sequence[PairScorer], caller: Caller
+) -> dict[str, Score]:
+    """Return the scores of an answer beside the baseline's, by metric; one without an answer is worse.
+
+    Raises:
+        CallError: a judge could not be asked.
+        JudgeError: a judge gave no valid verdict.
+    """
+    ours, stored = measured.response, beside.response
+    if ours is not None and stored is not None:
+        scores = await side_by_side([scorer.prefer(case, ours, stored, caller) for scorer in scorers])
+        return {scorer.metric.name: score for scorer, score in zip(scorers, scores, strict=True)}
+    value = float(ours is not None) - float(stored is not None)
+    reason = "neither side has a usable answer" if not value else "only one side has a usable answer"
+    return {scorer.metric.name: scorer.metric.score(value, reason=reason) for scorer in scorers}
 
 
 async def _scored(scorer: Scorer, case: Case, response: Response, caller: Caller) -> Score:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+from pytest_llmops.calls.exchange import Response
+from pytest_llmops.golden.case import Case
 from pytest_llmops.store.canonical import JsonValue, digest
 
 _MARKER_DIGITS = 32
@@ -27,3 +29,29 @@ def fenced(blocks: Mapping[str, str], marker: str) -> str:
 def as_text(value: JsonValue) -> str:
     """Return a value as a judge reads it best: text bare, anything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def asked_of(case: Case) -> dict[str, str]:
+    """Return as blocks what the system was asked: the inputs, and the conversation before them."""
+    blocks = {"conversation": _conversation(case.messages)} if case.messages else {}
+    if not case.inputs:
+        return blocks
+    # A single input stands bare, as the prompt's own reader sees it; several as JSON.
+    inputs = next(iter(case.inputs.values())) if len(case.inputs) == 1 else dict(case.inputs)
+    return {**blocks, "input": as_text(inputs)}
+
+
+def known_of(case: Case, response: Response) -> dict[str, str]:
+    """Return as blocks what is known of a right answer: the passages that it rests on, what is expected."""
+    passages = passages_of(case, response)
+    blocks = {"context": "\n\n".join(passages)} if passages else {}
+    return blocks if case.expected is None else {**blocks, "expected": as_text(case.expected)}
+
+
+def passages_of(case: Case, response: Response) -> tuple[str, ...]:
+    """Return the passages that an answer rests on: those that a target retrieved, else those of the case."""
+    return response.context or case.context
+
+
+def _conversation(messages: Iterable[Mapping[str, JsonValue]]) -> str:
+    return "\n\n".join(f"{message['role']}: {as_text(message.get('content'))}" for message in messages)

@@ -1,9 +1,9 @@
-"""Let a model judge an answer by a rubric."""
+"""Let models judge an answer by a rubric."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -12,12 +12,16 @@ from pytest_llmops.errors import BadAnswerError, JudgeError, MisuseError
 from pytest_llmops.golden.case import Case
 from pytest_llmops.prompts.files import read_prompt
 from pytest_llmops.prompts.prompt import Prompt
-from pytest_llmops.scorers.fence import as_text, fenced, marker_of
-from pytest_llmops.scorers.scale import Scale, read_scale
+from pytest_llmops.scorers.certainty import expected_value
+from pytest_llmops.scorers.fence import asked_of, known_of
+from pytest_llmops.scorers.question import Question
+from pytest_llmops.scorers.scale import Judgement, Scale, read_scale
 from pytest_llmops.scorers.score import Metric, Score
-from pytest_llmops.store.canonical import SHORT, JsonValue, digest
+from pytest_llmops.scorers.side_by_side import side_by_side
+from pytest_llmops.scorers.votes import Vote, added_up, rule_of
+from pytest_llmops.store.canonical import SHORT, digest
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Part of the metric version: raised when the same reply could give another score."""
 
 _PROMPT = Path(__file__).with_name("rubric.prompt.yml")
@@ -27,16 +31,19 @@ _QUOTED = 200
 
 
 class RubricJudge:
-    """Ask a model once per answer whether, or how well, the answer meets a rubric."""
+    """Ask one or more models whether, or how well, an answer meets a rubric."""
 
     def __init__(
         self,
-        criteria: str,
+        criteria: str = "",
         *,
         name: str,
-        model: str,
+        model: str | Sequence[str],
         threshold: float | None = None,
-        scale: str | Sequence[int] = "pass_fail",
+        scale: str | Sequence[float] = "pass_fail",
+        repeats: int = 1,
+        vote: str | None = None,
+        logprobs: bool = False,
         required: bool = False,
         prompt: Prompt | None = None,
     ) -> None:
@@ -45,107 +52,130 @@ class RubricJudge:
         Args:
             criteria: the rubric, in words that a careful reader would decide by.
             name: the metric's name.
-            model: `provider:model` of the judge.
-            threshold: the lowest passing score on a scale of numbers; None where no single case can fail.
-            scale: `pass_fail`, or lowest and highest whole number: `1-5`, `(1, 5)`.
+            model: `provider:model` of the judge, or of each juror.
+            threshold: the lowest passing score; None where no single case can fail. Pass and fail need none,
+                where their probabilities or the jurors' mean are the score it is 0.5.
+            scale: `pass_fail`; lowest and highest whole number: `1-5`, `(1, 5)`; or `(0, 1)` for any between.
+            repeats: how often each model is asked.
+            vote: how several verdicts make one score: `majority` (of passes and fails) or `mean`.
+            logprobs: ask for log-probabilities: the score is the probability of a pass, or the mean mark;
+                where the endpoint tells none, the verdict itself.
             required: a miss fails its case always, baseline or not.
-            prompt: in place of the rubric prompt that comes along; its variables are criteria, data, marker,
-                instruction, and expected (true where the case expects something).
+            prompt: the judge's own prompt in place of the one that comes along; see `Question`.
 
         Raises:
             MisuseError: the rubric is empty, the scale unknown, or the threshold not on the scale.
         """
-        if not criteria.strip():
+        if not criteria.strip() and prompt is None:
             raise MisuseError(f"The judge {name!r} has no criteria: say what a right answer does.")
-        self._criteria = criteria
-        self._model = model
+        self._models = (model,) if isinstance(model, str) else tuple(model)
         self._scale = read_scale(scale)
-        form: dict[str, JsonValue] = {"name": "judgement", "strict": True, "schema": self._scale.schema}
-        self._prompt = prompt or read_prompt(_PROMPT)
-        self._asked = replace(self._prompt, response_format={"type": "json_schema", "json_schema": form})
-        self.metric = _metric(name, self._scale, threshold, required=required, version=self._version())
+        self._repeats = repeats
+        self._rule = rule_of(vote, self._scale, probable=logprobs)
+        self._question = Question(
+            prompt or rubric_prompt(),
+            criteria=criteria,
+            instruction=self._scale.instruction,
+            schema=self._scale.schema,
+            logprobs=logprobs,
+        )
+        fractions = logprobs or self._rule == "mean"
+        self.metric = _metric(
+            name, self._scale, threshold, fractions=fractions, required=required, version=self._version()
+        )
 
     async def score(self, case: Case, response: Response, caller: Caller) -> Score:
-        """Return the judge's score and reason.
+        """Return what the judges say together, with their reasons.
 
         Raises:
-            JudgeError: the judge's reply is not exactly one valid verdict.
-            CallError: the judge could not be asked.
+            JudgeError: a judge's reply is not exactly one valid verdict.
+            CallError: a judge could not be asked.
         """
+        asked = [(model, repeat) for model in self._models for repeat in range(1, self._repeats + 1)]
+        votes = await side_by_side(
+            [self._vote(case, response, caller, model, repeat) for model, repeat in asked]
+        )
+        judgement, label = added_up(votes, self._rule, span=self._scale.high - self._scale.low)
+        score = self.metric.score(judgement.value, reason=judgement.reason)
+        return Score(value=score.value, passed=score.passed, reason=score.reason, label=label)
+
+    def request(self, case: Case, response: Response, *, model: str = "", repeat: int = 1) -> Request:
+        """Return the question that one judge, the first where none is named, is asked about an answer."""
+        blocks = {**asked_of(case), "output": response.text, **known_of(case, response)}
+        return self._question.request(
+            blocks,
+            model=model or self._models[0],
+            repeat=repeat,
+            inputs=case.inputs,
+            metadata=case.metadata,
+        )
+
+    async def _vote(self, case: Case, response: Response, caller: Caller, model: str, repeat: int) -> Vote:
         try:
-            reply = await caller.acall(self.request(case, response))
+            reply = await caller.acall(self.request(case, response, model=model, repeat=repeat))
         except BadAnswerError as error:
             # A judge that refuses or is cut off has judged nothing: its fault must not score the answer.
-            raise self._no_verdict(case, str(error)) from error
+            raise self._no_verdict(case, model, str(error)) from error
         try:
             judgement = self._scale.read(reply.text)
         except ValueError as error:
-            raise self._no_verdict(case, f"{error}. It replied: {reply.text[:_QUOTED]!r}") from None
-        return self.metric.score(judgement.value, reason=judgement.reason)
-
-    def request(self, case: Case, response: Response) -> Request:
-        """Return the one question that the judge is asked about an answer."""
-        content: dict[str, JsonValue] = {
-            "criteria": self._criteria,
-            "input": case.inputs,
-            "output": response.text,
-            "expected": case.expected,
-        }
-        marker = marker_of(content)
-        blocks = {"input": _inputs(case.inputs), "output": response.text}
-        if case.expected is not None:
-            blocks["expected"] = as_text(case.expected)
-        variables = {
-            "criteria": self._criteria,
-            "data": fenced(blocks, marker),
-            "marker": marker,
-            "instruction": self._scale.instruction,
-            "expected": case.expected is not None,
-        }
-        return self._asked.render(variables, model=self._model)
+            why = f"{error}. It replied: {reply.text[:_QUOTED]!r}"
+            raise self._no_verdict(case, model, why) from None
+        likely = expected_value(reply, self._scale) if reply.logprobs else None
+        if likely is not None:
+            judgement = Judgement(value=likely, reason=judgement.reason)
+        return Vote(by=model, judgement=judgement)
 
     def _version(self) -> str:
         return digest(
             {
-                "prompt": self._prompt.digest,
-                "criteria": self._criteria,
+                **self._question.identity,
                 "scale": self._scale.schema,
-                "instruction": self._scale.instruction,
-                "model": self._model,
+                "models": self._models,
+                "repeats": self._repeats,
+                "vote": self._rule,
                 "version": VERSION,
             }
         )[:SHORT]
 
-    def _no_verdict(self, case: Case, why: str) -> JudgeError:
-        judge = f"The judge {self.metric.name!r} ({self._model})"
+    def _no_verdict(self, case: Case, model: str, why: str) -> JudgeError:
+        judge = f"The judge {self.metric.name!r} ({model})"
         return JudgeError(f"{judge} gave no valid verdict on the case {case.id!r}: {why}")
 
 
-def _metric(name: str, scale: Scale, threshold: float | None, *, required: bool, version: str) -> Metric:
+@cache
+def rubric_prompt() -> Prompt:
+    """Return the prompt of judges that have none of their own."""
+    return read_prompt(_PROMPT)
+
+
+def _metric(
+    name: str, scale: Scale, threshold: float | None, *, fractions: bool, required: bool, version: str
+) -> Metric:
     if scale.key == "verdict":
-        if threshold is not None:
+        if threshold is None and fractions:
+            threshold = 0.5
+        if threshold is not None and not fractions:
             raise MisuseError(
                 f"The judge {name!r} says pass or fail, which takes no threshold; "
-                "for one give a scale of numbers, such as '1-5'."
+                "for one give a scale of numbers such as '1-5', or vote='mean', or logprobs=True."
             )
-        return Metric(name=name, version=version, required=required, free=False)
-    low, high = float(scale.marks[0]), float(scale.marks[-1])
-    if threshold is not None and not (isinstance(threshold, int | float) and low < threshold <= high):
+    if threshold is not None and not _on(scale, threshold):
         raise MisuseError(
-            f"The threshold {threshold!r} of the judge {name!r} is not on its scale: above {low:g}, "
-            f"at most {high:g}."
+            f"The threshold {threshold!r} of the judge {name!r} is not on its scale: above {scale.low:g}, "
+            f"at most {scale.high:g}."
         )
     return Metric(
         name=name,
         version=version,
-        kind="score",
-        range=(low, high),
+        kind="pass_fail" if scale.key == "verdict" else "score",
+        range=(float(scale.low), float(scale.high)),
         threshold=threshold,
         required=required,
         free=False,
     )
 
 
-def _inputs(inputs: Mapping[str, JsonValue]) -> str:
-    """Return a single input bare, as the prompt's own reader sees it; several as JSON."""
-    return as_text(next(iter(inputs.values())) if len(inputs) == 1 else dict(inputs))
+def _on(scale: Scale, threshold: object) -> bool:
+    number = isinstance(threshold, int | float) and threshold is not True
+    return number and scale.low < threshold <= scale.high  # type: ignore[operator]

@@ -29,18 +29,16 @@ class Scale:
     key: str
     """The key of the verdict in the judge's JSON object: `verdict`, or `score`."""
     marks: tuple[str, ...] | tuple[int, ...]
-    """`pass` and `fail`, or the whole numbers from lowest to highest."""
+    """`pass` and `fail`, or the whole numbers from lowest to highest; none where any number will do."""
+    low: float = 0.0
+    high: float = 1.0
 
     @property
     def schema(self) -> dict[str, Any]:
         """Return the JSON Schema of the judge's answer; the reason comes first, to be thought first."""
-        kind = "string" if self.key == "verdict" else "integer"
         return {
             "type": "object",
-            "properties": {
-                "reason": {"type": "string"},
-                self.key: {"type": kind, "enum": list(self.marks)},
-            },
+            "properties": {"reason": {"type": "string"}, self.key: self._form},
             "required": ["reason", self.key],
             "additionalProperties": False,
         }
@@ -50,9 +48,10 @@ class Scale:
         """Return the sentence that tells the judge how to answer."""
         if self.key == "verdict":
             return 'as "verdict" write "pass" if the rubric is met, else "fail"'
-        low, high = self.marks[0], self.marks[-1]
+        kind = "a whole number" if self.marks else "a number, with a fraction where it is needed,"
         return (
-            f'as "score" write a whole number from {low} (the rubric is not met at all) to {high} (fully met)'
+            f'as "score" write {kind} from {self.low:g} (the rubric is not met at all) to {self.high:g} '
+            "(fully met)"
         )
 
     def read(self, reply: str) -> Judgement:
@@ -61,26 +60,53 @@ class Scale:
         Raises:
             ValueError: the reply is not exactly one JSON object of the schema.
         """
-        found = parse_json(reply)
-        if not isinstance(found, dict):
-            raise ValueError("it is not a JSON object")
-        if set(found) != {"reason", self.key}:
-            raise ValueError(f'its keys are not "reason" and "{self.key}"')
-        reason, mark = found["reason"], found[self.key]
-        if not isinstance(reason, str):
-            raise ValueError('its "reason" is not text')
+        reason, mark = read_reply(reply, self.key)
+        if not self.marks:
+            # Written so that NaN fails too, and true is no number.
+            if isinstance(mark, int | float) and mark is not True and self.low <= mark <= self.high:
+                return Judgement(value=float(mark), reason=reason)
+            raise ValueError(f'its "{self.key}" is no number from {self.low:g} to {self.high:g}')
         # Type and value: true equals 1, and 4.0 equals 4.
         if type(mark) is not type(self.marks[0]) or mark not in self.marks:
             raise ValueError(f'its "{self.key}" is none of {", ".join(map(str, self.marks))}')
-        value = float(mark == "pass") if isinstance(mark, str) else float(mark)
-        return Judgement(value=value, reason=reason)
+        return Judgement(value=self.value(mark), reason=reason)
+
+    def value(self, mark: object) -> float:
+        """Return the score that a mark stands for."""
+        return float(mark == "pass") if isinstance(mark, str) else float(mark)  # type: ignore[arg-type]
+
+    @property
+    def _form(self) -> dict[str, Any]:
+        if not self.marks:
+            return {"type": "number", "minimum": self.low, "maximum": self.high}
+        return {"type": "string" if self.key == "verdict" else "integer", "enum": list(self.marks)}
 
 
 PASS_FAIL: Final = Scale(key="verdict", marks=("pass", "fail"))
 
 
-def read_scale(scale: str | Sequence[int]) -> Scale:
-    """Return the scale that `pass_fail`, `1-5` or `(1, 5)` names.
+def read_reply(reply: str, key: str) -> tuple[str, object]:
+    """Return the reason and what stands under `key` in a reply that is one JSON object of both.
+
+    Raises:
+        ValueError: it is anything else.
+    """
+    found = parse_json(reply)
+    if not isinstance(found, dict):
+        raise ValueError("it is not a JSON object")
+    if set(found) != {"reason", key}:
+        raise ValueError(f'its keys are not "reason" and "{key}"')
+    reason = found["reason"]
+    if not isinstance(reason, str):
+        raise ValueError('its "reason" is not text')
+    return reason, found[key]
+
+
+def read_scale(scale: str | Sequence[float]) -> Scale:
+    """Return the scale that `pass_fail`, `1-5`, `(1, 5)` or `(0, 1)` names.
+
+    Two whole numbers are the lowest and the highest mark. From 0 to 1, and between fractions such as
+    `(0.0, 10.0)`, every number will do.
 
     Raises:
         MisuseError: it names none.
@@ -88,11 +114,15 @@ def read_scale(scale: str | Sequence[int]) -> Scale:
     if scale == "pass_fail":
         return PASS_FAIL
     match _ends(scale):
+        case [0, 1]:
+            return Scale(key="score", marks=())
         case [int(low), int(high)] if 0 < high - low < _MOST_STEPS:
-            return Scale(key="score", marks=tuple(range(low, high + 1)))
+            return Scale(key="score", marks=tuple(range(low, high + 1)), low=low, high=high)
+        case [float(low), float(high)] if -1e9 < low < high < 1e9:
+            return Scale(key="score", marks=(), low=low, high=high)
     raise MisuseError(
         f"There is no judge's scale {scale!r}. Known: 'pass_fail', and whole numbers from lowest to highest "
-        "such as '1-5' or (0, 10), at most 101 of them."
+        "such as '1-5' or (0, 10), at most 101 of them; (0, 1) takes fractions."
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from pytest_llmops.calls.exchange import Caller, Response
 from pytest_llmops.errors import MisuseError
@@ -129,6 +129,26 @@ class Score:
         return cls(**data)
 
 
+@runtime_checkable
+class PairScorer(Protocol):
+    """Hold an answer against the stored one of the same case."""
+
+    @property
+    def metric(self) -> Metric:
+        """Say what the score means; the stored answer itself scores 0."""
+        ...
+
+    async def prefer(self, case: Case, response: Response, stored: Response, caller: Caller) -> Score:
+        """Return the score of `response` beside `stored`.
+
+        Raises:
+            JudgeError: a judge gave no valid verdict.
+            CallError: a judge could not be asked.
+        """
+        ...
+
+
+@runtime_checkable
 class Scorer(Protocol):
     """Turn an answer into a score."""
 
@@ -145,3 +165,6 @@ class Scorer(Protocol):
             CallError: a judge could not be asked.
         """
         ...
+
+
+AnyScorer: TypeAlias = Scorer | PairScorer

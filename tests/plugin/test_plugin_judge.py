@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-CONFTEST = """
+CONFTEST = r"""
 import os
+import re
 from pytest_llmops import ScriptedProvider
 
 
@@ -13,14 +14,14 @@ def reply(request):
     text = request.messages[-1]["content"]
     judged = "response_format" in request.parameters
     with open(os.environ["CALLS"], "a") as file:
-        file.write("judge\\n" if judged else "answer\\n")
+        file.write("judge\n" if judged else "answer\n")
     if not judged:
         item = int(text.rpartition("Item ")[2])
         return "rude" if text.startswith("Rude") and item < 10 else "polite"
-    whole = " ".join(str(message["content"]) for message in request.messages)
+    output = re.search(r"<output [0-9a-f]+>\n(.*?)\n</output", text, re.DOTALL)[1]
     if os.environ.get("BROKEN_JUDGE"):
         return "I would say pass."
-    verdict = "fail" if "rude" in whole else "pass"
+    verdict = "pass" if output == "polite" else "fail"
     return '{"reason": "as it reads", "verdict": "%s"}' % verdict
 
 
@@ -38,6 +39,9 @@ def test_items(llm_case):
     """The judge decides."""
 '''
 
+CANARIES = 3
+"""Known-wrong answers that each judge is tried on."""
+
 SAVE = "--llmops-save-baseline=production"
 COMPARE = "--llmops-baseline=production"
 
@@ -52,7 +56,7 @@ def test_a_judge_is_asked_once_an_answer_and_its_metric_is_gated(suite: Any) -> 
     suite = judged(suite)
     result = suite.run(SAVE)
     assert result.ret == 0, result.stdout.str()
-    assert sorted(suite.calls) == ["answer"] * 20 + ["judge"] * 20
+    assert sorted(suite.calls) == ["answer"] * 20 + ["judge"] * (20 + CANARIES)
     assert suite.run(COMPARE).ret == 0
     assert suite.calls == []
     suite.prompt(say="Rude.")
@@ -65,11 +69,11 @@ def test_a_judge_is_asked_once_an_answer_and_its_metric_is_gated(suite: Any) -> 
 def test_another_rubric_judges_again_and_asks_for_no_new_answer(plain_suite: Any) -> None:
     suite = judged(plain_suite)
     assert suite.run(SAVE).ret == 0
-    assert len(suite.calls) == 40
+    assert len(suite.calls) == 40 + CANARIES
     suite.body(BODY.replace("a friendly tone", "a friendly and brief tone"))
     result = suite.run(COMPARE)
     assert result.ret == 0
-    assert suite.calls == ["judge"] * 20
+    assert suite.calls == ["judge"] * (20 + CANARIES)
     result.stdout.fnmatch_lines(["*tone*not comparable*"])
     result = suite.run(COMPARE, "--llmops-rescore")
     assert result.ret == 0

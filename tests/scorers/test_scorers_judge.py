@@ -297,7 +297,7 @@ def test_the_metric_says_what_the_score_means(changes, kind, bounds, gated):
     assert not metric.free
 
 
-@pytest.mark.parametrize("scale", ["1-1", "5-1", "0-101", "stars", "", (1,), (1, 2, 3), (0.0, 1.0), None, 5])
+@pytest.mark.parametrize("scale", ["1-1", "5-1", "0-101", "stars", "", (1,), (1, 2, 3), (1.0, 0.0), None, 5])
 def test_an_unknown_scale_is_refused_with_the_known_ones(scale):
     with pytest.raises(MisuseError, match="Known: 'pass_fail', and whole numbers"):
         judge(scale=scale)
