@@ -115,7 +115,7 @@ def _check_alike(read: _Read, found: Mapping[str, _Read], place: str) -> None:
     first = next(iter(found.values()), read)
     if read.kind != first.kind:
         raise MisuseError(
-            f"{place}: the label is {FORMS[read.kind]}, but that in line {first.line} is {FORMS[first.kind]}; "
+            f"{place}: the label is {FORMS[read.kind]}, and that in line {first.line} {FORMS[first.kind]}; "
             "all of a file must be of one kind."
         )
 

@@ -41,7 +41,7 @@ def judge_scorers(mark: pytest.Mark, site: Site) -> list[AnyScorer]:
         MisuseError: an argument is unknown or wrong, or a file that it names is.
     """
     arguments = bound(mark, _llm_judge)
-    prompt = _prompt(mark, arguments.pop("judge"), site)
+    prompt = _prompt(mark, arguments["judge"], site)
     criteria = _criteria(mark, arguments.pop("criteria"), arguments.pop("name"), prompt)
     arguments["model"] = _models(mark, arguments["model"], prompt, site)
     pairwise = arguments.pop("pairwise")
@@ -53,24 +53,19 @@ def _verdicts(
     mark: pytest.Mark, name: str, rubric: str, prompt: Prompt | None, arguments: Mapping[str, Any], site: Site
 ) -> AnyScorer:
     from pytest_llmops.scorers.canaries import KNOWN_WRONG, CanariedJudge
-    from pytest_llmops.scorers.judge import RubricJudge
+    from pytest_llmops.scorers.judges import Described
 
-    logprobs = arguments["logprobs"]
-    if logprobs is None:
-        # The embedded model tells them; elsewhere some servers refuse a question that asks for them.
-        logprobs = all(model.startswith("local:") for model in arguments["model"])
-    judge = RubricJudge(
-        rubric,
-        name=name,
-        model=arguments["model"],
-        threshold=arguments["threshold"],
+    described = Described(
+        criteria=rubric,
+        prompt=prompt,
+        file=arguments["judge"] or "",
+        models=arguments["model"],
         scale=arguments["scale"],
         repeats=count(mark, "repeats", arguments["repeats"]),
         vote=arguments["vote"],
-        logprobs=bool(logprobs),
-        required=bool(arguments["required"]),
-        prompt=prompt,
+        logprobs=arguments["logprobs"],
     )
+    judge = described.verdicts(name, threshold=arguments["threshold"], required=bool(arguments["required"]))
     wrong = arguments["canaries"]
     answers = KNOWN_WRONG if wrong is None else _texts(mark, "canaries", wrong)
     return CanariedJudge(judge, case=site.golden.cases[0], answers=answers)
@@ -84,7 +79,7 @@ def _pairwise(
     arguments: Mapping[str, Any],
     site: Site,  # noqa: ARG001 - as for the other judges
 ) -> AnyScorer:
-    from pytest_llmops.scorers.pairwise import PairwiseJudge
+    from pytest_llmops.scorers.judges import Described
 
     for argument, default in {**_FOR_VERDICTS, "canaries": None}.items():
         if arguments[argument] != default:
@@ -92,9 +87,14 @@ def _pairwise(
                 f"{mark.name}(pairwise=True) takes no {argument}: both orders are asked once, and the answer "
                 "is better, worse or neither."
             )
-    return PairwiseJudge(
-        rubric, name=name, model=arguments["model"], required=bool(arguments["required"]), prompt=prompt
+    described = Described(
+        criteria=rubric,
+        prompt=prompt,
+        file=arguments["judge"] or "",
+        models=arguments["model"],
+        pairwise=True,
     )
+    return described.pairs(name, required=bool(arguments["required"]))
 
 
 def _prompt(mark: pytest.Mark, spec: object, site: Site) -> Prompt | None:

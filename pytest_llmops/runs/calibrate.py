@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -12,7 +12,7 @@ from pytest_llmops.errors import CallError, JudgeError, LlmopsError, MisuseError
 from pytest_llmops.golden.labels import Labelled, Labels
 from pytest_llmops.runs.agreement import Verdict, agreed
 from pytest_llmops.runs.calibration import Calibration
-from pytest_llmops.scorers.score import Metric, Scorer
+from pytest_llmops.scorers.score import AnyScorer, PairScorer, Score
 
 AGAIN: Final = 1000
 """Added to the number of each repeat when a judge is asked again: more than any judge asks for by itself."""
@@ -43,30 +43,30 @@ class Asked:
 
 
 async def calibrate(
-    judge_of: Callable[[Labelled], Scorer],
+    judge: AnyScorer,
     labels: Labels,
     caller: Caller,
     *,
-    judge: str,
+    judged_by: str,
     model: str,
     max_error_share: float,
 ) -> Asked:
     """Return how well a judge agrees with the labels; all questions are asked side by side.
 
     Args:
-        judge_of: returns the judge of a labelled answer; all have one version.
+        judge: who is asked: of one answer, or of a pair.
         labels: answers and what people say of them.
         caller: who asks.
-        judge: what it judges by, for people.
+        judged_by: what it judges by, for people.
         model: `provider:model` of the judge, for people.
         max_error_share: share of answers that may be lost to faults of the provider.
 
     Raises:
         MisuseError: a label is not on the judge's scale, the judge cannot read a row, or too much was lost.
     """
-    metric = judge_of(labels.rows[0]).metric
-    _check_scale(metric, labels)
-    found = await asyncio.gather(*(_asked(judge_of(row), row, caller) for row in labels))
+    metric = judge.metric
+    _check_labels(judge, labels)
+    found = await asyncio.gather(*(_asked(judge, row, caller) for row in labels))
     reasons = {
         row.case.id: str(got) for row, got in zip(labels, found, strict=True) if isinstance(got, LlmopsError)
     }
@@ -79,7 +79,7 @@ async def calibrate(
     verdicts = [got for got in found if isinstance(got, Verdict)]
     calibration = Calibration(
         version=metric.version,
-        judge=judge,
+        judge=judged_by,
         model=model,
         kind=labels.kind,
         labels_digest=labels.digest,
@@ -90,24 +90,34 @@ async def calibrate(
     return Asked(calibration=agreed(calibration, verdicts, metric), reasons=reasons)
 
 
-async def _asked(judge: Scorer, row: Labelled, caller: Caller) -> Verdict | LlmopsError:
+async def _asked(judge: AnyScorer, row: Labelled, caller: Caller) -> Verdict | LlmopsError:
     """Return the verdict, or why there is none."""
-    answer = Response(text=row.output, model="", context=row.case.context)
     try:
-        score = await judge.score(row.case, answer, caller)
+        score = await _score(judge, row, caller)
     except (CallError, JudgeError) as error:
         return error
     if score.value is None:
         return JudgeError(score.error or "no score")
     try:
-        again = await judge.score(row.case, answer, Retest(caller))
+        again = await _score(judge, row, Retest(caller))
     except (CallError, JudgeError):
         return Verdict(row, score, None)
     return Verdict(row, score, again.value)
 
 
-def _check_scale(metric: Metric, labels: Labels) -> None:
-    low, high = metric.limits
+async def _score(judge: AnyScorer, row: Labelled, caller: Caller) -> Score:
+    answer = Response(text=row.output, model="")
+    if isinstance(judge, PairScorer):
+        return await judge.prefer(row.case, answer, Response(text=row.other or "", model=""), caller)
+    return await judge.score(row.case, answer, caller)
+
+
+def _check_labels(judge: AnyScorer, labels: Labels) -> None:
+    pairs = isinstance(judge, PairScorer)
+    if pairs != (labels.kind == "pairwise"):
+        wanted = "pairs: rows with `output` and `other`" if pairs else "single answers: rows without `other`"
+        raise MisuseError(f"{labels.name}: this judge is calibrated with labels of {wanted}.")
+    low, high = judge.metric.limits
     for row in labels if labels.kind == "score" else ():
         if not low <= row.label <= high:
             raise MisuseError(

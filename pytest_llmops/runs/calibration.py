@@ -12,7 +12,7 @@ from pytest_llmops.stats.agreement import Estimate
 SCHEMA_VERSION: Final = 1
 
 Finding = Literal["agrees", "near chance", "worse than chance", "unknown"]
-"""near chance: the interval includes what guessing gives; unknown: the labels cannot tell, as when all pass."""
+"""near chance: the interval includes what guessing gives; unknown: the labels cannot tell."""
 
 FIGURES: Final = (
     "accuracy",
@@ -111,3 +111,18 @@ class Calibration:
         for name in FIGURES:
             values[name] = None if values[name] is None else Estimate(*map(float, values[name]))
         return cls(**{**values, "failures": tuple(values["failures"])})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HumanChange:
+    """Be the change that people would find, as far as their labels and the judge tell."""
+
+    cases: int
+    """Paired cases both of whose answers are labelled."""
+    change: float
+    """candidate - baseline, as labels count: passes as 1, or marks."""
+    low: float
+    """Lower end of the 90 % interval."""
+    high: float
+    marks: bool
+    """Labels are marks on the judge's scale, else pass and fail."""

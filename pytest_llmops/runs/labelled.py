@@ -3,28 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from pytest_llmops.golden.labels import answer_key
-from pytest_llmops.runs.calibration import Calibration
+from pytest_llmops.runs.calibration import Calibration, HumanChange
 from pytest_llmops.runs.record import CaseResult
 from pytest_llmops.runs.rows import Row
 from pytest_llmops.scorers.score import Metric
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HumanChange:
-    """Be the change that people would find, as far as their labels and the judge tell."""
-
-    cases: int
-    """Paired cases both of whose answers are labelled."""
-    change: float
-    """candidate - baseline, as labels count: passes as 1, or marks."""
-    low: float
-    """Lower end of the 90 % interval."""
-    high: float
-    marks: bool
-    """Labels are marks on the judge's scale, else pass and fail."""
 
 
 def human_change(rows: Sequence[Row], calibration: Calibration, metric: Metric) -> HumanChange | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from pytest_llmops.runs.comparison import MetricComparison
+from pytest_llmops.runs.labelled import human_change
 from pytest_llmops.runs.pairing import PairedCase, score_of
 from pytest_llmops.runs.record import Header
 from pytest_llmops.runs.rows import Row, rows_of, unusable, worse_cases
@@ -206,6 +207,7 @@ def _described(plain: MetricComparison, rows: Sequence[Row]) -> MetricComparison
     clusters = _clusters(rows)
     return replace(
         plain,
+        human=human_change(rows, plain.calibration, plain.metric) if plain.calibration else None,
         cases=len(rows),
         units=len(rows) if clusters is None else len(set(clusters)),
         baseline=before,

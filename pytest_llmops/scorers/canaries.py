@@ -53,6 +53,11 @@ class CanariedJudge:
         """Return the judge's metric."""
         return self._judge.metric
 
+    @property
+    def calibrated_by(self) -> str:
+        """Return the command that calibrates the judge."""
+        return str(getattr(self._judge, "calibrated_by", ""))
+
     async def score(self, case: Case, response: Response, caller: Caller) -> Score:
         """Return the judge's score.
 
