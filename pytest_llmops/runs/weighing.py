@@ -104,6 +104,8 @@ def weigh_metric(
     described = _described(plain, rows)
     if not metric.volatile and all(row.case.replayed and _alike(row) for row in rows):
         return Weighed(comparison=replace(described, verdict=Verdict.UNCHANGED))
+    if plain.calibration is not None:
+        described = replace(described, human=human_change(rows, plain.calibration, metric))
     from pytest_llmops.stats.weigh import weigh
 
     sample = sample_of(rows, metric)
@@ -207,7 +209,6 @@ def _described(plain: MetricComparison, rows: Sequence[Row]) -> MetricComparison
     clusters = _clusters(rows)
     return replace(
         plain,
-        human=human_change(rows, plain.calibration, plain.metric) if plain.calibration else None,
         cases=len(rows),
         units=len(rows) if clusters is None else len(set(clusters)),
         baseline=before,
