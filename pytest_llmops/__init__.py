@@ -24,10 +24,12 @@ if TYPE_CHECKING:
         JudgeError,
         LlmopsError,
         MisuseError,
+        TargetError,
         TransientCallError,
     )
     from pytest_llmops.golden.case import Case, GoldenSet
     from pytest_llmops.plugin.case import LlmCase
+    from pytest_llmops.plugin.llm import Llm
     from pytest_llmops.prompts.prompt import Prompt
     from pytest_llmops.providers.scripted import ScriptedProvider
     from pytest_llmops.scorers.score import Metric, Score, Scorer
@@ -43,6 +45,7 @@ __all__ = [
     "FatalCallError",
     "GoldenSet",
     "JudgeError",
+    "Llm",
     "LlmCase",
     "LlmopsError",
     "Metric",
@@ -54,6 +57,7 @@ __all__ = [
     "Score",
     "Scorer",
     "ScriptedProvider",
+    "TargetError",
     "Timing",
     "TransientCallError",
     "Usage",
@@ -78,10 +82,12 @@ _HOMES = {
         "JudgeError",
         "LlmopsError",
         "MisuseError",
+        "TargetError",
         "TransientCallError",
     ),
     "golden.case": ("Case", "GoldenSet"),
     "plugin.case": ("LlmCase",),
+    "plugin.llm": ("Llm",),
     "prompts.prompt": ("Prompt",),
     "providers.scripted": ("ScriptedProvider",),
     "scorers.score": ("Metric", "Score", "Scorer"),

@@ -10,6 +10,7 @@
     │   │   └── CacheMissError an answer was needed, and calls are not allowed (offline)
     │   ├── TransientCallError asking again may help: 408 409 425 429 5xx 529, time-outs
     │   ├── BadAnswerError     the model answered, and the answer is unusable: scores worst
+    │   │   └── TargetError    the target, the user's code that answers, raised an exception
     │   └── BudgetError        the call would spend more than the session may
     ├── JudgeError             a judge gave no valid verdict: the score is unknown, never zero
     └── AnswerError            a test asked the answer for something it does not hold: a miss
@@ -21,7 +22,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 BadAnswerKind = Literal[
-    "length", "content_filter", "refusal", "empty", "malformed", "other_model", "cut_stream"
+    "length", "content_filter", "refusal", "empty", "malformed", "other_model", "cut_stream", "raised"
 ]
 
 
@@ -99,6 +100,17 @@ class BadAnswerError(CallError):
         self.kind = kind
         self.input_tokens = input_tokens
         self.output_tokens = output_tokens
+
+
+class TargetError(BadAnswerError):
+    """Say that the target raised an exception.
+
+    `raised` is the name of its type.
+    """
+
+    def __init__(self, message: str, *, raised: str) -> None:
+        super().__init__(message, kind="raised")
+        self.raised = raised
 
 
 class BudgetError(CallError):

@@ -21,6 +21,7 @@ from pytest_llmops.golden.files import read_golden
 from pytest_llmops.prompts.files import read_prompt
 from pytest_llmops.prompts.prompt import Prompt
 from pytest_llmops.prompts.registry import Registry
+from pytest_llmops.prompts.target import file_artifact, prompt_artifact
 from pytest_llmops.runs.archive import Archive
 from pytest_llmops.runs.board import Board
 from pytest_llmops.runs.calibrations import Calibrations
@@ -175,6 +176,16 @@ class Project:
             return self.registry.resolve(spec)
         return read_prompt(self._find("judge", spec, near, "judges", ("", *PROMPT_ENDINGS)))
 
+    def artifact(self, spec: str, near: Path) -> str:
+        """Return the content of what a target is made of: a file, or the prompt that `spec` names.
+
+        Raises:
+            MisuseError: there is none, or two files claim the name.
+        """
+        if "@" in spec or ":" in spec:
+            return prompt_artifact(self.registry.resolve(spec))
+        return file_artifact(self._find("artifact", spec, near, "prompts", ("", *PROMPT_ENDINGS)))
+
     def schema_file(self, name: str, near: Path) -> Path:
         """Return the path of the JSON Schema `name`.
 
@@ -212,6 +223,13 @@ class Project:
             f"The prompt {prompt.name!r} names no model, OPENAI_API_KEY is not set and the embedded model "
             "is not here: run `llmops pull` for the embedded one."
         )
+
+    def named_model(self, marked: str | None) -> str:
+        """Return the `provider:model` that option, marker or settings name; "" where none does."""
+        named = self.settings.model or marked or self.settings.default_model
+        if not named:
+            return ""
+        return named if ":" in named else f"openai:{named}"
 
     def provider(self, name: str) -> Provider:
         """Return the provider `name`, made once.

@@ -9,13 +9,17 @@ from functools import partial
 from typing import Final, Protocol
 
 from pytest_llmops.calls.exchange import Caller, EmbeddingRequest, Request, Response
+from pytest_llmops.calls.prefetch import LoopThread
 from pytest_llmops.errors import CacheMissError, LlmopsError
 from pytest_llmops.plugin.arms import ArmName
+from pytest_llmops.plugin.llm import Llm
 from pytest_llmops.plugin.plan import CaseSlot, EvalTest
+from pytest_llmops.plugin.target import Trace, run_target
 from pytest_llmops.project import Project
 from pytest_llmops.prompts.prompt import Prompt
 from pytest_llmops.runs.measure import Measured, measure, prefer, rescore
 from pytest_llmops.scorers.score import Score
+from pytest_llmops.store.canonical import digest
 
 NOTHING: Final[Mapping[str, tuple[Score, ...]]] = {}
 
@@ -138,13 +142,16 @@ def recall(test: EvalTest, slot: CaseSlot, memory: Memory) -> Answers | None:
     return None
 
 
-async def ask_all(test: EvalTest, slot: CaseSlot, caller: Knower | None = None) -> Answers:
+async def ask_all(
+    test: EvalTest, slot: CaseSlot, caller: Knower | None = None, loop: LoopThread | None = None
+) -> Answers:
     """Return the answers that an item needs, arms and candidate asked side by side.
 
     Args:
         test: the item's test.
         slot: its case and repeat.
         caller: who answers; the project's client where None.
+        loop: carries the calls of a target.
 
     Raises:
         LlmopsError: the candidate could not be measured, or stored outputs could not be scored.
@@ -157,7 +164,8 @@ async def ask_all(test: EvalTest, slot: CaseSlot, caller: Knower | None = None) 
         stored_scores = {**stored_scores, **_of_themselves(test, slot)}
     beside = test.arms_of(slot)
     if not beside:
-        candidate = _sound(await _ask(test, slot, None, caller))
+        asked = _ask_target(test, slot, caller, loop) if loop and test.spec.target else None
+        candidate = _sound(await (asked or _ask(test, slot, None, caller)))
         scores = await _preferred(test, slot, candidate, _stored_measured(test, slot), caller)
         return Answers(candidate=_with(candidate, scores), stored_scores=stored_scores)
     wanted: list[ArmName | None] = [None, *beside]
@@ -214,15 +222,40 @@ def _sound(candidate: Answered) -> Answered:
 async def _ask(test: EvalTest, slot: CaseSlot, name: ArmName | None, caller: Knower) -> Answered:
     spec, arm = test.spec, test.arms[name] if name else None
     request = test.request(slot, name)
-    prompt, digest = arm.prompt if arm else spec.prompt, caller.digest(request)
+    prompt, key = arm.prompt if arm else spec.prompt, caller.digest(request)
     again = arm is not None and arm.again
     ask = partial(caller.acall, again=True) if again else caller.acall
     try:
         measured = await measure(slot.case, request, spec.scorers, caller, ask=ask)
     except LlmopsError as error:
-        return Answered(prompt=prompt, request=request, digest=digest, fault=error)
+        return Answered(prompt=prompt, request=request, digest=key, fault=error)
     if measured.response is not None and measured.response.fallback is not None:
-        digest = caller.digest(request.answered_by(measured.response))
+        key = caller.digest(request.answered_by(measured.response))
     # What was asked again is of today, though the candidate may have been given the old answer.
-    reused = not again and caller.reused(digest)
-    return Answered(prompt=prompt, request=request, digest=digest, measured=measured, reused=reused)
+    reused = not again and caller.reused(key)
+    return Answered(prompt=prompt, request=request, digest=key, measured=measured, reused=reused)
+
+
+async def _ask_target(test: EvalTest, slot: CaseSlot, caller: Knower, loop: LoopThread) -> Answered:
+    spec, request = test.spec, test.request(slot)
+    assert spec.target is not None
+    target, project, key = spec.target, spec.project, request.digest({})
+    trace = Trace(project=project)
+    llm = Llm(project, spec.near, loop, model=spec.marked_model, repeat=slot.repeat, told=trace.take)
+    # Only who names a version says that an equal one would answer as the stored one did.
+    stored = project.stored(key) if target.declared else None
+
+    async def ask(_: Request) -> Response:
+        return stored or trace.summed(await run_target(target, slot.case, llm))
+
+    try:
+        measured = await measure(slot.case, request, spec.scorers, caller, ask=ask)
+    except LlmopsError as error:
+        return Answered(prompt=spec.prompt, request=request, digest=key, fault=error)
+    return Answered(
+        prompt=spec.prompt,
+        request=request,
+        digest=key if target.declared else digest([key, *(called for called, _ in trace.calls)]),
+        measured=measured,
+        reused=stored is not None or trace.reused,
+    )

@@ -53,6 +53,17 @@ class LlmCase:
         return self.case.tags
 
     @property
+    def messages(self) -> tuple[Mapping[str, JsonValue], ...]:
+        """Return the conversation so far that the golden row holds."""
+        return self.case.messages
+
+    @property
+    def context(self) -> tuple[str, ...]:
+        """Return the passages that the answer rests on: a target's own, else those of the golden row."""
+        retrieved = () if isinstance(self.answer, BadAnswerError) else self.answer.context
+        return retrieved or self.case.context
+
+    @property
     def response(self) -> Response:
         """Return the model's answer with its usage and timing.
 

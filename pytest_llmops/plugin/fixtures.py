@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
@@ -11,9 +11,9 @@ from pytest_llmops.errors import MisuseError
 from pytest_llmops.plugin import stash
 
 if TYPE_CHECKING:
-    from pytest_llmops.calls.exchange import Response
     from pytest_llmops.golden.case import GoldenSet
     from pytest_llmops.plugin.case import LlmCase
+    from pytest_llmops.plugin.llm import Llm
     from pytest_llmops.project import Project
     from pytest_llmops.prompts.prompt import Prompt
 
@@ -51,20 +51,12 @@ def golden_set(request: pytest.FixtureRequest) -> Callable[[str], GoldenSet]:
 
 
 @pytest.fixture
-def llm(request: pytest.FixtureRequest) -> Callable[..., Response]:
-    """Return a function that asks a model, through the cache: `llm("triage", text="…")`."""
+def llm(request: pytest.FixtureRequest) -> Llm:
+    """Return what asks a model, through the cache: `llm("triage", text="…")`, `await llm.acall(…)`."""
+    from pytest_llmops.plugin.llm import TestLlm
 
-    def ask(prompt: str | Prompt, /, **inputs: Any) -> Response:
-        project = _project(request)
-
-        def asked() -> Response:
-            chosen = project.prompt(prompt, request.path) if isinstance(prompt, str) else prompt
-            rendered = chosen.render(inputs, model=project.model_of(chosen, None))
-            return stash.projects(request.config).loop.run(project.client.acall(rendered))
-
-        return _told(asked)
-
-    return ask
+    project = _project(request)
+    return TestLlm(project, request.path, stash.projects(request.config).loop)
 
 
 def _project(request: pytest.FixtureRequest) -> Project:

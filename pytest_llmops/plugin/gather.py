@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from pathlib import Path
@@ -75,6 +76,19 @@ class GatheredTest:
             if result.lost
         }
         return list(lost.values())
+
+    def disown(self, share: float) -> None:
+        """Take an exception that a target raised in more than `share` of the cases for a broken target.
+
+        A few cases that it cannot answer are its failures; the same exception in many says nothing of the
+        answers, so these are not measured.
+        """
+        raised = Counter(result.raised for result in self.results.values() if result.raised)
+        for place, result in self.results.items():
+            count = raised[result.raised]
+            if count > share * len(self.results):
+                why = f"{result.detail} (and so {count} of {len(self.results)} cases)"
+                self.results[place] = replace(result, status="unmeasured", detail=why)
 
     def stop(self, baseline: Run) -> Stop | None:
         """Return when the test ended, judged again from all results; None where it could not stop early."""

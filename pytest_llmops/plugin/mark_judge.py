@@ -52,7 +52,7 @@ def judge_scorers(mark: pytest.Mark, site: Site) -> list[AnyScorer]:
 def _verdicts(
     mark: pytest.Mark, name: str, rubric: str, prompt: Prompt | None, arguments: Mapping[str, Any], site: Site
 ) -> AnyScorer:
-    from pytest_llmops.scorers.canaries import KNOWN_WRONG, CanariedJudge
+    from pytest_llmops.scorers.canaries import CanariedJudge
     from pytest_llmops.scorers.judges import Described
 
     described = Described(
@@ -67,7 +67,7 @@ def _verdicts(
     )
     judge = described.verdicts(name, threshold=arguments["threshold"], required=bool(arguments["required"]))
     wrong = arguments["canaries"]
-    answers = KNOWN_WRONG if wrong is None else _texts(mark, "canaries", wrong)
+    answers = None if wrong is None else _texts(mark, "canaries", wrong)
     return CanariedJudge(judge, case=site.golden.cases[0], answers=answers)
 
 
@@ -77,8 +77,9 @@ def _pairwise(
     rubric: str,
     prompt: Prompt | None,
     arguments: Mapping[str, Any],
-    site: Site,  # noqa: ARG001 - as for the other judges
+    site: Site,
 ) -> AnyScorer:
+    from pytest_llmops.scorers.canaries import CanariedPair
     from pytest_llmops.scorers.judges import Described
 
     for argument, default in {**_FOR_VERDICTS, "canaries": None}.items():
@@ -94,7 +95,8 @@ def _pairwise(
         models=arguments["model"],
         pairwise=True,
     )
-    return described.pairs(name, required=bool(arguments["required"]))
+    judge = described.pairs(name, required=bool(arguments["required"]))
+    return CanariedPair(judge, case=site.golden.cases[0])
 
 
 def _prompt(mark: pytest.Mark, spec: object, site: Site) -> Prompt | None:
@@ -118,7 +120,8 @@ def _criteria(mark: pytest.Mark, criteria: object, name: object, prompt: Prompt 
 
 
 def _models(mark: pytest.Mark, model: object, prompt: Prompt | None, site: Site) -> Sequence[str]:
-    chosen = model or (prompt.model if prompt else None) or site.judge_model
+    usual = (prompt.model if prompt else None) or site.judge_model
+    chosen = usual if model is None else model
     names = [chosen] if isinstance(chosen, str) else _texts(mark, "model", chosen)
     if len(set(names)) < len(names):
         raise MisuseError(

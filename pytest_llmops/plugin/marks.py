@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from pytest_llmops.plugin.arguments import bound, count, text
 from pytest_llmops.plugin.body import body_metric
 from pytest_llmops.plugin.scoring import read_scorers
 from pytest_llmops.plugin.site import Site
+from pytest_llmops.plugin.target import Target, read_target
 from pytest_llmops.project import Project
 from pytest_llmops.prompts.prompt import Prompt
 from pytest_llmops.scorers.score import Metric, PairScorer, Scorer
@@ -25,6 +27,11 @@ class EvalSpec:
 
     project: Project
     prompt: Prompt
+    """What is asked; of a target its version."""
+    target: Target | None
+    """What answers in place of a prompt."""
+    near: Path
+    """The test file: names are looked up from there."""
     golden: GoldenSet
     cases: tuple[Case, ...]
     """Cases after the marker's own tags and limit: what a complete test measures."""
@@ -61,22 +68,25 @@ def read_spec(definition: pytest.Item, mark: pytest.Mark, project: Project) -> E
     """
     arguments = bound(mark, _llm_eval)
     near = definition.path
-    prompt = project.prompt(text(mark, "prompt", arguments["prompt"]), near)
+    target = _target(mark, arguments, project, near)
+    prompt = target.identity if target else project.prompt(text(mark, "prompt", arguments["prompt"]), near)
     golden = project.golden_set(text(mark, "golden", arguments["golden"]), near)
-    model = project.model_of(prompt, arguments["model"])
-    # A model upgrade by option must not change the judge with it: then nothing would be comparable.
-    judge = project.settings.judge_model or project.model_of(prompt, arguments["model"], overridden=False)
-    site = Site(project=project, near=near, golden=golden, prompt=prompt, model=model, judge_model=judge)
+    marked = arguments["model"]
+    # A target may leave it to each of its prompts.
+    model = project.named_model(marked) if target else project.model_of(prompt, marked)
+    site = Site(project=project, near=near, golden=golden, prompt=prompt, model=model, marked_model=marked)
     scorers = list(read_scorers(definition, site))
     body = body_metric(definition)
     spec = EvalSpec(
         project=project,
         prompt=prompt,
+        target=target,
+        near=near,
         golden=golden,
         cases=_cases(mark, golden, arguments),
         repeats=project.settings.repeat or count(mark, "repeats", arguments["repeats"]),
         model=model,
-        marked_model=arguments["model"],
+        marked_model=marked,
         scorers=tuple(scorer for scorer in scorers if isinstance(scorer, Scorer)),
         pair_scorers=tuple(scorer for scorer in scorers if isinstance(scorer, PairScorer)),
         body=body,
@@ -89,15 +99,40 @@ def read_spec(definition: pytest.Item, mark: pytest.Mark, project: Project) -> E
 
 
 def _llm_eval(
-    prompt: Any,
-    golden: Any,
+    prompt: Any = None,
+    golden: Any = None,
     *,
+    target: Any = None,
+    version: Any = None,
+    artifacts: Any = (),
+    concurrent: Any = False,
     model: Any = None,
     repeats: Any = 1,
     tags: Any = (),
     limit: Any = None,
     cluster: Any = None,
 ) -> None: ...
+
+
+def _target(mark: pytest.Mark, arguments: Mapping[str, Any], project: Project, near: Path) -> Target | None:
+    function, version = arguments["target"], arguments["version"]
+    if function is None:
+        given = [name for name in ("version", "artifacts", "concurrent") if arguments[name]]
+        if given:
+            raise MisuseError(f"{mark.name}({given[0]}=...) is for a target=; a prompt says it by itself.")
+        return None
+    if arguments["prompt"] is not None:
+        raise MisuseError(f"{mark.name}() takes a prompt or a target=, not both.")
+    named = arguments["artifacts"]
+    if isinstance(named, str) or not isinstance(named, Sequence):
+        raise MisuseError(f"{mark.name}(artifacts={named!r}): give a list of file names.")
+    artifacts = {text(mark, "artifacts", name): project.artifact(name, near) for name in named}
+    return read_target(
+        function,
+        version=None if version is None else text(mark, "version", str(version)),
+        artifacts=artifacts,
+        concurrent=bool(arguments["concurrent"]),
+    )
 
 
 def _cases(mark: pytest.Mark, golden: GoldenSet, arguments: Mapping[str, Any]) -> tuple[Case, ...]:

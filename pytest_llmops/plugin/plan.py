@@ -94,7 +94,9 @@ class EvalTest:
     def instant(self) -> bool:
         """Tell whether an item needs no event loop where its answers are known: all scorers are our own."""
         scorers = (*self.spec.scorers, *self.spec.pair_scorers, *self.rescorers)
-        return not self.arms and all(type(each).__module__.startswith(_OWN) for each in scorers)
+        if self.arms or self.spec.target is not None:
+            return False
+        return all(type(each).__module__.startswith(_OWN) for each in scorers)
 
     @property
     def compared(self) -> bool:
@@ -124,9 +126,21 @@ class EvalTest:
 
     def request(self, slot: CaseSlot, arm: ArmName | None = None) -> Request:
         """Return what the candidate, or an arm beside it, is asked in a case."""
+        target = self.spec.target
+        if target is not None:
+            return target.request(slot.case, model=self.spec.model, repeat=slot.repeat)
         asked = self.arms[arm] if arm else self.spec
-        request = asked.prompt.render(slot.case.inputs, model=asked.model, repeat=slot.repeat)
+        case = slot.case
+        # Retrieved passages are a variable of the prompt, unless an input of that name is.
+        inputs = {"context": "\n\n".join(case.context), **case.inputs} if case.context else case.inputs
+        request = asked.prompt.render(
+            inputs, model=asked.model, repeat=slot.repeat, conversation=case.messages
+        )
         return request.streamed() if self.spec.streams else request
+
+    def digest(self, request: Request) -> str:
+        """Return the digest of a request that `request` gave."""
+        return request.digest({}) if self.spec.target else self.spec.project.client.digest(request)
 
     def arms_of(self, slot: CaseSlot) -> list[ArmName]:
         """Return the arms that answer this case and repeat, too."""

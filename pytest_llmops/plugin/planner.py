@@ -59,7 +59,7 @@ def foresee(test: EvalTest, called: set[str]) -> Foresight:
     held = [result for result in baseline.results if result.response is not None] if baseline else []
     stored = {request for result in held for request in result.requests}
     fresh = spec.project.settings.cache in ("refresh", "off")
-    own = [client.digest(test.request(slot)) for slot in slots]
+    own = [test.digest(test.request(slot)) for slot in slots]
     arms = [
         (test.arms[name], client.digest(test.request(slot, name)))
         for slot in slots

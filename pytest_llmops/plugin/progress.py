@@ -16,6 +16,7 @@ from pytest_llmops.errors import (
     CallError,
     JudgeError,
     LlmopsError,
+    TargetError,
 )
 from pytest_llmops.plugin.arms import ArmName
 from pytest_llmops.plugin.asking import Answered, Answers
@@ -153,6 +154,7 @@ class Progress:
         case = self.slot.case
         measured = answered.measured if answered else None
         response = (measured.response if measured else None) or NO_ANSWER
+        bad = measured.bad_answer if measured else None
         return CaseResult(
             test_key=self.test.key,
             case_id=case.id,
@@ -164,6 +166,7 @@ class Progress:
             repeat=self.slot.repeat,
             status=status,
             detail=detail,
+            raised=bad.raised if isinstance(bad, TargetError) else "",
             requests=(answered.digest,) if answered else (),
             output=None if response is NO_ANSWER else response.text,
             tool_calls=response.tool_calls,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_llmops.calls.exchange import Response
-from pytest_llmops.calls.prefetch import Prefetch
+from pytest_llmops.calls.prefetch import LoopThread, Prefetch
 from pytest_llmops.errors import BudgetError, LlmopsError, MisuseError
 from pytest_llmops.plugin.arms import compares
 from pytest_llmops.plugin.asking import Answers, Memory, ask_all, recall
@@ -188,7 +188,7 @@ class Recorder:
         worker = getattr(self._config, "workerinput", {})
         self._prefetch = Prefetch(
             self._projects.loop,
-            _Jobs(self._tests, asked),
+            _Jobs(self._tests, asked, self._projects.loop),
             ahead=self._ahead,
             first=int(worker.get("workerid", "gw0").removeprefix("gw")),
             stride=int(worker.get("workercount", 1)),
@@ -220,6 +220,10 @@ class Recorder:
         """Tell whether the look-ahead may ask for an item now: not where the answer is at hand."""
         slot = slot_of(item)
         if slot is None or not self._stops.may_start(self._tests[item], slot.case.id):
+            return False
+        target = slot.spec.target
+        if target is not None and not target.concurrent:
+            # It runs inside its own test, as nobody says that it may run beside others.
             return False
         return not self.at_hand(item)
 
@@ -256,9 +260,12 @@ class Recorder:
 class _Jobs(Sequence[Callable[[], Coroutine[Any, Any, Answers]]]):
     """Make jobs of items when they are due: large sessions would hold many for long."""
 
-    def __init__(self, tests: Mapping[pytest.Item, EvalTest], items: Sequence[pytest.Item]) -> None:
+    def __init__(
+        self, tests: Mapping[pytest.Item, EvalTest], items: Sequence[pytest.Item], loop: LoopThread
+    ) -> None:
         self._tests = tests
         self._items = items
+        self._loop = loop
 
     def __len__(self) -> int:
         return len(self._items)
@@ -267,7 +274,7 @@ class _Jobs(Sequence[Callable[[], Coroutine[Any, Any, Answers]]]):
         item = self._items[index]
         slot = slot_of(item)
         assert slot is not None
-        return partial(ask_all, self._tests[item], slot)
+        return partial(ask_all, self._tests[item], slot, loop=self._loop)
 
 
 def _will_run(session: pytest.Session) -> bool:

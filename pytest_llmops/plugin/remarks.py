@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from pytest_llmops.errors import closest
 from pytest_llmops.plugin.gather import GatheredTest
+from pytest_llmops.prompts.target import TARGET
 from pytest_llmops.runs.compare import Match
 from pytest_llmops.runs.gate import SLICE, Gate
 from pytest_llmops.runs.record import Run
@@ -56,7 +57,9 @@ def no_canary(test: GatheredTest, match: Match) -> str:
     if "canary" in test.arms:
         return ""
     header = match.baseline.header
-    if match.baseline_prompt is None:
+    if match.candidate_prompt.engine == TARGET:
+        why = "a target is code, which cannot be asked as it once was"
+    elif match.baseline_prompt is None:
         version = f"{header.prompt_name}:{header.prompt_digest[:SHORT]}"
         why = f"the registry does not hold {version}, the prompt of its stored baseline"
     else:

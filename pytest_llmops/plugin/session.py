@@ -117,6 +117,7 @@ class Session:
         # Under xdist this process has opened none so far, and the summary adds up over all.
         for test in self._tests:
             self._projects.at(test.root)
+            test.disown(self._settings.max_error_share)
 
     def _compare(self) -> None:
         name = self._settings.baseline

@@ -19,7 +19,19 @@ class Site:
     """The test file: names are looked up from there."""
     golden: GoldenSet
     prompt: Prompt
+    """What is asked; of a target its version."""
     model: str
-    """`provider:model` that answers."""
-    judge_model: str
-    """`provider:model` that judges where no other is named."""
+    """`provider:model` that answers; "" where a target leaves it to its prompts."""
+    marked_model: str | None
+    """The model that the test's marker names."""
+
+    @property
+    def judge_model(self) -> str:
+        """Return `provider:model` that judges where no other is named.
+
+        Raises:
+            MisuseError: none is named, and none can be taken for granted.
+        """
+        settings = self.project.settings
+        # A model upgrade by option must not change the judge with it: then nothing would be comparable.
+        return settings.judge_model or self.project.model_of(self.prompt, self.marked_model, overridden=False)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pytest_llmops.calls.exchange import Request, split_model
 from pytest_llmops.errors import MisuseError
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 SCHEMA_VERSION = 1
+
+ENGINE: Final = "jinja2"
+"""What renders the templates of a prompt."""
 
 _PLAIN = re.compile(r"[^{\r]*").fullmatch
 """Matches a text that no rendering changes: no tag stands in it, and no line end that jinja2 would unify."""
@@ -37,7 +40,7 @@ class Prompt:
     response_format: Mapping[str, JsonValue] | None = None
     fallback: tuple[str, ...] = ()
     """`provider:model` to ask in turn where `model` cannot be had."""
-    engine: str = "jinja2"
+    engine: str = ENGINE
     description: str = ""
     source: str = ""
     """Where it was read, for messages: a path, or `name@alias`."""
@@ -98,27 +101,42 @@ class Prompt:
             engine=content["engine"],
         )
 
-    def render(self, inputs: Mapping[str, Any], *, model: str, repeat: int = 1) -> Request:
+    def render(
+        self,
+        inputs: Mapping[str, Any],
+        *,
+        model: str,
+        repeat: int = 1,
+        conversation: Sequence[Mapping[str, JsonValue]] = (),
+    ) -> Request:
         """Return the request that this prompt makes of `inputs`.
 
         Args:
             inputs: variables of the templates; their values are never rendered again.
             model: `provider:model`; a bare name means openai.
             repeat: which of the repeated answers is asked for, from 1.
+            conversation: messages that were said before; they stand before the prompt's last message where
+                that is the user's turn, else at the end.
 
         Raises:
             MisuseError: a variable is missing, or a template cannot be rendered.
         """
+        if self.engine != ENGINE:
+            raise MisuseError(f"{self.name}:{self.version} is no prompt but the version of a {self.engine}.")
         provider, name = split_model(model)
         extra: dict[str, JsonValue] = dict(self.parameters)
         if self.tools:
             extra["tools"] = self.tools
         if self.response_format is not None:
             extra["response_format"] = self.response_format
+        messages = [self._message(message, inputs) for message in self.messages]
+        if conversation:
+            turn = len(messages) - (messages[-1].get("role") == "user")
+            messages[turn:turn] = map(dict, conversation)
         return Request(
             provider=provider,
             model=name,
-            messages=tuple(self._message(message, inputs) for message in self.messages),
+            messages=tuple(messages),
             parameters=extra,
             repeat=repeat,
             # Who names another model wants the answers of that one.

@@ -43,7 +43,7 @@ def pairing_lines(pairing: Pairing, page: Page) -> Iterator[Line]:
 
 def _detail(cause: str, test: TestComparison, page: Page) -> str:
     before, after = test.baseline, test.candidate
-    if cause == "prompt":
+    if cause in ("prompt", "target"):
         versions = f"{before.prompt_digest[:SHORT]} -> {after.prompt_digest[:SHORT]}"
         return f"{page.short(after.prompt_name)} {versions}"
     if cause == "model":

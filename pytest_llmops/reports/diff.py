@@ -9,6 +9,7 @@ from itertools import zip_longest
 from typing import Final, NamedTuple
 
 from pytest_llmops.prompts.prompt import Prompt
+from pytest_llmops.prompts.target import TARGET
 from pytest_llmops.reports.figures import counted
 from pytest_llmops.reports.page import Line, Page, Style, wrap
 from pytest_llmops.store.canonical import JsonValue
@@ -36,14 +37,30 @@ def prompt_diff(baseline: Prompt, candidate: Prompt, page: Page) -> Iterator[Lin
 
 
 def _parts(baseline: Prompt, candidate: Prompt) -> Iterator[Part]:
-    for index, (old, new) in enumerate(zip_longest(baseline.messages, candidate.messages), start=1):
-        roles = dict.fromkeys(_role(message) for message in (old, new) if message)
-        yield Part(f"message {index} ({' -> '.join(roles)})", _message(old), _message(new))
+    yield from (
+        _artifacts(baseline, candidate) if candidate.engine == TARGET else _messages(baseline, candidate)
+    )
     yield Part("model", baseline.model or "", candidate.model or "")
     yield Part("parameters", _fields(baseline.parameters), _fields(candidate.parameters))
     yield Part("tools", _json(baseline.tools), _json(candidate.tools))
     yield Part("response format", _json(baseline.response_format), _json(candidate.response_format))
     yield Part("engine", baseline.engine, candidate.engine)
+
+
+def _messages(baseline: Prompt, candidate: Prompt) -> Iterator[Part]:
+    for index, (old, new) in enumerate(zip_longest(baseline.messages, candidate.messages), start=1):
+        roles = dict.fromkeys(_role(message) for message in (old, new) if message)
+        yield Part(f"message {index} ({' -> '.join(roles)})", _message(old), _message(new))
+
+
+def _artifacts(baseline: Prompt, candidate: Prompt) -> Iterator[Part]:
+    """Give the artifacts of a target, which have names."""
+    old, new = (
+        {str(each.get("name")): str(each.get("content")) for each in version.messages}
+        for version in (baseline, candidate)
+    )
+    for name in dict.fromkeys((*old, *new)):
+        yield Part(f"artifact {name}", old.get(name, ""), new.get(name, ""))
 
 
 def _part_lines(part: Part, page: Page) -> Iterator[Line]:

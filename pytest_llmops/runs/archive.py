@@ -155,7 +155,7 @@ def _line(run: Run, result: CaseResult) -> dict[str, Any]:
     values = result.to_json()
     for name in (*_VARYING, "nodeid", "stored_scores", "test_key"):
         del values[name]
-    for name in ("fallback", "tool_calls", "context"):
+    for name in ("fallback", "tool_calls", "context", "raised"):
         # Left out where there is none: runs from before it was known keep their digests.
         if not values[name]:
             del values[name]

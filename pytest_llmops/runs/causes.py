@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pytest_llmops.prompts.prompt import Prompt
+from pytest_llmops.prompts.target import TARGET
 from pytest_llmops.runs.comparison import Pairing
 from pytest_llmops.runs.record import Header
 
@@ -31,8 +32,12 @@ def causes_of(
     wording = before.prompt_digest != after.prompt_digest and (
         old is None or {**old.content, **_OTHERS} != {**new.content, **_OTHERS}
     )
+    if new.engine == TARGET:
+        # Its parameters are its code and the version that the user gives it.
+        wording = before.prompt_digest != after.prompt_digest
+        parameters = False
     found = {
-        "prompt": wording,
+        "target" if new.engine == TARGET else "prompt": wording,
         "model": before.model != after.model,
         "fallback models": old is not None and old.fallback != new.fallback,
         "parameters": parameters,

@@ -38,6 +38,8 @@ class CaseResult:
     status: Status = "measured"
     detail: str = ""
     """Why the case was not measured, or what was wrong with the answer."""
+    raised: str = ""
+    """Type of the exception that a target raised in place of an answer."""
     requests: tuple[str, ...] = ()
     """Digests of the requests that made the output, judges' not among them."""
     output: str | None = None

@@ -62,9 +62,10 @@ class Scale:
         """
         reason, mark = read_reply(reply, self.key)
         if not self.marks:
-            # Written so that NaN fails too, and true is no number.
-            if isinstance(mark, int | float) and mark is not True and self.low <= mark <= self.high:
-                return Judgement(value=float(mark), reason=reason)
+            # Written so that NaN fails too.
+            number = isinstance(mark, int | float) and not isinstance(mark, bool)
+            if number and self.low <= mark <= self.high:  # type: ignore[operator]
+                return Judgement(value=float(mark), reason=reason)  # type: ignore[arg-type]
             raise ValueError(f'its "{self.key}" is no number from {self.low:g} to {self.high:g}')
         # Type and value: true equals 1, and 4.0 equals 4.
         if type(mark) is not type(self.marks[0]) or mark not in self.marks:

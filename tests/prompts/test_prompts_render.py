@@ -94,3 +94,27 @@ def test_a_missing_variable_is_named_with_those_there_are() -> None:
 def test_what_cannot_be_rendered_is_one_message(template: str) -> None:
     with pytest.raises(MisuseError, match=r"The prompt 'triage' \(here\) cannot be rendered: "):
         rendered(template, x=object(), items=[])
+
+
+SYSTEM = {"role": "system", "content": "Be brief."}
+TURN = {"role": "user", "content": "{{ q }}"}
+SHOT = ({"role": "user", "content": "1+1?"}, {"role": "assistant", "content": "2"})
+SAID = ({"role": "user", "content": "Hello {{ q }}"}, {"role": "assistant", "content": "Good day."})
+
+
+@pytest.mark.parametrize(
+    ("messages", "expected"),
+    [
+        ((SYSTEM, TURN), [SYSTEM, *SAID, {"role": "user", "content": "Now?"}]),
+        ((TURN,), [*SAID, {"role": "user", "content": "Now?"}]),
+        ((SYSTEM,), [SYSTEM, *SAID]),
+        ((SYSTEM, *SHOT), [SYSTEM, *SHOT, *SAID]),
+        ((SYSTEM, *SHOT, TURN), [SYSTEM, *SHOT, *SAID, {"role": "user", "content": "Now?"}]),
+    ],
+)
+def test_a_conversation_stands_before_the_users_turn(messages, expected):
+    prompt = Prompt(name="p", messages=messages)
+    request = prompt.render({"q": "Now?"}, model="m", conversation=SAID)
+
+    # What was said is data: a template in it is not rendered.
+    assert list(request.messages) == expected
