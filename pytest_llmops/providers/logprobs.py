@@ -61,6 +61,8 @@ def _token(entry: object) -> Told | None:
         return None
     # Null, or left out, where no others were asked for.
     others = _read_all(entry.get("top_logprobs") or [], _pair)
+    if others is None:
+        return None
     return {**known, "top_logprobs": list(others)} if others else known
 
 
