@@ -7,18 +7,23 @@ from typing import Any
 import pytest
 
 from pytest_llmops.plugin.arguments import bound, text
+from pytest_llmops.plugin.mark_likelihood import LIKELIHOOD_ARGUMENTS, likelihood_judge, wants_likelihood
 from pytest_llmops.plugin.site import Site
 from pytest_llmops.scorers.score import Scorer
 
 
 def _llm_judge(
-    criteria: Any,
+    criteria: Any = None,
     *,
     name: Any = "judge",
     scale: Any = "pass_fail",
     threshold: Any = None,
     model: Any = None,
     required: Any = False,
+    likelihood: Any = False,
+    labels: Any = None,
+    context: Any = None,
+    question: Any = None,
 ) -> None: ...
 
 
@@ -31,5 +36,9 @@ def judge_scorers(mark: pytest.Mark, site: Site) -> list[Scorer]:
     from pytest_llmops.scorers.judge import RubricJudge
 
     arguments = bound(mark, _llm_judge)
+    if wants_likelihood(arguments):
+        return [likelihood_judge(mark, arguments, site)]
+    for name in LIKELIHOOD_ARGUMENTS:
+        del arguments[name]
     judge = arguments.pop("model") or site.judge_model
     return [RubricJudge(text(mark, "criteria", arguments.pop("criteria")), model=judge, **arguments)]
