@@ -175,7 +175,7 @@ def test_list_and_show_say_what_is_known(
     [
         (
             ["--labels=labels.jsonl", "--model=m"],
-            "Say which judge: the FILE of its prompt, its --criteria, or",
+            "Say which judge: the FILE of its prompt, its --criteria, or --likelihood",
         ),
         (["--labels=labels.jsonl", "--criteria=x"], "Nobody is named who judges: add --model=PROVIDER:MODEL"),
         (["--labels=none.jsonl", "--criteria=x", "--model=m"], "none.jsonl cannot be read: No such file"),

@@ -66,6 +66,17 @@ def _add_calibrate(parts: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--logprobs", action=argparse.BooleanOptionalAction, help="score by probability, or do not"
     )
     added.add_argument("--pairwise", action="store_true", help="the judge prefers one of two answers")
+    added.add_argument(
+        "--likelihood", action="store_true", help="score by how likely the context makes the answer"
+    )
+    added.add_argument(
+        "--labels-of",
+        type=lambda text: text.split(","),
+        metavar="A,B",
+        help="score by the likeliest of these words, which end the statement of --criteria",
+    )
+    added.add_argument("--context", default="context", metavar="INPUT", help="the input with the context")
+    added.add_argument("--question", default="question", metavar="INPUT", help="the input with the question")
     added.set_defaults(run=_calibrate)
 
 
@@ -89,8 +100,8 @@ def _calibrate(arguments: argparse.Namespace) -> int:
 
 def _described(arguments: argparse.Namespace, project: Project) -> Described:
     """Return the judge that the command line describes."""
-    if not arguments.file and not arguments.criteria:
-        raise MisuseError("Say which judge: the FILE of its prompt, its --criteria, or both.")
+    if not (arguments.file or arguments.criteria or arguments.likelihood):
+        raise MisuseError("Say which judge: the FILE of its prompt, its --criteria, or --likelihood.")
     prompt = project.judge(arguments.file, Path.cwd() / "here") if arguments.file else None
     models = arguments.model or [_usual_model(project, prompt)]
     return Described(
@@ -103,6 +114,10 @@ def _described(arguments: argparse.Namespace, project: Project) -> Described:
         vote=arguments.vote,
         logprobs=arguments.logprobs,
         pairwise=arguments.pairwise,
+        likelihood=arguments.likelihood,
+        labels=arguments.labels_of,
+        context=arguments.context,
+        question=arguments.question,
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from pytest_llmops.errors import MisuseError
 from pytest_llmops.plugin.arguments import bound, count, text
+from pytest_llmops.plugin.mark_likelihood import LIKELIHOOD_ARGUMENTS, likelihood_judge, wants_likelihood
 from pytest_llmops.plugin.site import Site
 from pytest_llmops.prompts.prompt import Prompt
 from pytest_llmops.scorers.score import AnyScorer
@@ -31,6 +32,10 @@ def _llm_judge(
     pairwise: Any = False,
     canaries: Any = None,
     required: Any = False,
+    likelihood: Any = False,
+    labels: Any = None,
+    context: Any = None,
+    question: Any = None,
 ) -> None: ...
 
 
@@ -41,6 +46,10 @@ def judge_scorers(mark: pytest.Mark, site: Site) -> list[AnyScorer]:
         MisuseError: an argument is unknown or wrong, or a file that it names is.
     """
     arguments = bound(mark, _llm_judge)
+    if wants_likelihood(arguments):
+        return [likelihood_judge(mark, arguments, site)]
+    for argument in LIKELIHOOD_ARGUMENTS:
+        del arguments[argument]
     prompt = _prompt(mark, arguments["judge"], site)
     criteria = _criteria(mark, arguments.pop("criteria"), arguments.pop("name"), prompt)
     arguments["model"] = _models(mark, arguments["model"], prompt, site)

@@ -11,9 +11,7 @@ from pytest_llmops.runs.calibration import Calibration, Finding
 from pytest_llmops.scorers.score import Metric
 from pytest_llmops.stats.agreement import Estimate
 
-UNCALIBRATED: Final = (
-    "uncalibrated: nobody has held this judge against labels of people, as `llmops judge calibrate` does"
-)
+UNCALIBRATED: Final = "uncalibrated, never held against labels of people (`llmops judge calibrate` does that)"
 
 STYLES: Final[Mapping[Finding, Style]] = {
     "agrees": "green",

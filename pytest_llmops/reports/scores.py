@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pytest_llmops.reports.calibration import trust_text
 from pytest_llmops.reports.figures import value_text
-from pytest_llmops.reports.page import Line, Page
+from pytest_llmops.reports.page import Line, Page, Style
 from pytest_llmops.reports.table import Row, table_lines
 from pytest_llmops.runs.calibration import Calibration
 from pytest_llmops.runs.pairing import score_of
@@ -22,13 +22,17 @@ def score_table(runs: Sequence[Run], page: Page) -> Iterator[Line]:
 
 
 def trust_lines(runs: Sequence[Run], calibrations: Mapping[str, Calibration], page: Page) -> Iterator[Line]:
-    """Give a line for each gated judge: what it is worth. The same judge in several tests is said once."""
-    judged = [metric for run in runs for metric in run.header.metrics.values() if metric.judged]
-    for metric in {(each.name, each.version): each for each in judged if each.gated}.values():
+    """Give a line for what gated judges are worth; those of whom the same is to be said share one."""
+    names: dict[tuple[str, bool], dict[str, None]] = {}
+    for metric in [metric for run in runs for metric in run.header.metrics.values()]:
         found = calibrations.get(metric.version)
-        trusted = found is not None and found.finding == "agrees"
-        text = f"{page.short(metric.name)}: {trust_text(metric, found)}."
-        yield from page.paragraph(text, "plain" if trusted else "yellow", indent=2)
+        text = trust_text(metric, found) if metric.gated else ""
+        if text:
+            trusted = found is not None and found.finding == "agrees"
+            names.setdefault((text, trusted), {})[metric.name] = None
+    for (text, trusted), judges in names.items():
+        style: Style = "plain" if trusted else "yellow"
+        yield from page.paragraph(f"{page.names(judges)}: {text}.", style, indent=2)
 
 
 def _row(run: Run, metric: Metric, page: Page) -> Row:

@@ -6,8 +6,11 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pytest_llmops.errors import MisuseError
 from pytest_llmops.prompts.prompt import Prompt
 from pytest_llmops.scorers.judge import RubricJudge
+from pytest_llmops.scorers.label import LabelJudge
+from pytest_llmops.scorers.likelihood import ContextJudge
 from pytest_llmops.scorers.pairwise import PairwiseJudge
 
 
@@ -28,11 +31,21 @@ class Described:
     logprobs: bool | None = None
     """Ask for log-probabilities; None asks models that are known to tell them."""
     pairwise: bool = False
+    likelihood: bool = False
+    """Compare how likely the context makes the answer; no verdict is asked for."""
+    labels: Sequence[str] | None = None
+    """Words of which the likeliest is found; the criteria are the start of the statement that they end."""
+    context: str = "context"
+    """The input that holds the context."""
+    question: str = "question"
+    """The input that holds the question."""
 
     @property
     def judged_by(self) -> str:
         """Return what it judges by, for people."""
-        return ": ".join(part for part in (self.file, self.criteria) if part)
+        if self.likelihood:
+            return "likelihood with and without the context"
+        return ": ".join(part for part in (self.file, self.criteria, "/".join(self.labels or ())) if part)
 
     @property
     def asks_logprobs(self) -> bool:
@@ -52,21 +65,26 @@ class Described:
             "scale": "" if scale == "pass_fail" else scale,
             "repeats": str(self.repeats) if self.repeats != 1 else "",
             "vote": self.vote or "",
+            "labels-of": ",".join(self.labels or ()),
+            "context": self.context if self.context != "context" else "",
+            "question": self.question if self.question != "question" else "",
         }
         words = ["llmops", "judge", "calibrate", *([self.file] if self.file else []), "--labels=LABELS.jsonl"]
         words += [f"--{name}={value}" for name, value in options.items() if value]
         words += [f"--model={model}" for model in self.models]
-        words += ["--pairwise"] if self.pairwise else []
+        words += [f"--{name}" for name in ("pairwise", "likelihood") if getattr(self, name)]
         if self.logprobs is not None:
             words.append("--logprobs" if self.logprobs else "--no-logprobs")
         return shlex.join(words)
 
-    def judge(self, name: str) -> RubricJudge | PairwiseJudge:
+    def judge(self, name: str) -> RubricJudge | PairwiseJudge | ContextJudge | LabelJudge:
         """Return the judge under a name, which is no part of its version.
 
         Raises:
             MisuseError: the description is of no judge.
         """
+        if self.likelihood or self.labels is not None:
+            return self.likely(name)
         return self.pairs(name) if self.pairwise else self.verdicts(name)
 
     def verdicts(self, name: str, *, threshold: float | None = None, required: bool = False) -> RubricJudge:
@@ -92,6 +110,38 @@ class Described:
             required=required,
             prompt=self.prompt,
         )
+        judge.calibrated_by = self.command
+        return judge
+
+    def likely(
+        self, name: str, *, threshold: float | None = None, required: bool = False
+    ) -> ContextJudge | LabelJudge:
+        """Return the judge that compares likelihoods; the arguments are those of `verdicts`.
+
+        Raises:
+            MisuseError: the description is of no judge.
+        """
+        if len(self.models) != 1:
+            raise MisuseError(f"The judge {name!r} compares likelihoods, which one model tells: name one.")
+        judge: ContextJudge | LabelJudge
+        if self.labels is None:
+            judge = ContextJudge(
+                name=name,
+                model=self.models[0],
+                threshold=threshold,
+                context=self.context,
+                question=self.question,
+                required=required,
+            )
+        else:
+            judge = LabelJudge(
+                self.criteria,
+                labels=self.labels,
+                name=name,
+                model=self.models[0],
+                threshold=threshold,
+                required=required,
+            )
         judge.calibrated_by = self.command
         return judge
 

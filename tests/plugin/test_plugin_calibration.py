@@ -93,11 +93,9 @@ def calibrated(result: pytest.RunResult, labels: str) -> int:
 def test_a_gated_judge_is_marked_until_it_is_calibrated(judged: Any) -> None:
     result = judged.run()
     assert result.ret == 0, result.stdout.str()
-    result.stdout.fnmatch_lines(
-        ["  tone: uncalibrated: nobody has held this judge against labels of people*"]
-    )
+    result.stdout.fnmatch_lines(["  tone: uncalibrated, never held against labels of people*"])
     assert judged.run(SAVE).ret == 0
-    judged.run(COMPARE).stdout.fnmatch_lines(["  tone: uncalibrated: *"])
+    judged.run(COMPARE).stdout.fnmatch_lines(["  tone: uncalibrated, never *"])
     refused = judged.run(COMPARE, REQUIRE)
     labels = labelled(judged, lambda output, n: output == "polite")
     assert calibrated(refused, labels) == 0

@@ -82,7 +82,7 @@ def test_what_cannot_be_told_is_said(change, text):
 
 def test_the_report_names_what_a_judge_is_worth():
     assert trust_text(replace(TONE, judged=False), None) == ""
-    assert trust_text(TONE, None).startswith("uncalibrated: ")
+    assert trust_text(TONE, None).startswith("uncalibrated, never ")
     assert trust_text(TONE, GUESSING).startswith("near chance: ")
     assert trust_text(TONE, LIKELY) == "judge agrees with people 91 %, kappa 0.82"
     assert trust_text(replace(TONE, threshold=0.5), LIKELY).endswith(
@@ -145,13 +145,13 @@ def noted(compared):
 
 
 def test_a_gated_judge_is_marked_whatever_the_verdict():
-    assert noted(COMPARED).startswith("tone: uncalibrated: nobody has held this judge against labels")
+    assert noted(COMPARED).startswith("tone: uncalibrated, never held against labels")
     assert noted(replace(COMPARED, calibration=LIKELY)) == "tone: judge agrees with people 91 %, kappa 0.82."
     assert "near chance" in noted(replace(COMPARED, calibration=GUESSING))
     lost = replace(COMPARED, verdict=Verdict.NOT_COMPARABLE, reason="it measures differently now")
-    assert noted(lost).startswith("tone: not comparable, it measures differently now; uncalibrated: ")
+    assert noted(lost).startswith("tone: not comparable, it measures differently now; uncalibrated, never ")
     few = replace(COMPARED, verdict=Verdict.TOO_FEW, units=3)
-    assert noted(few).startswith("tone: uncalibrated: ")
+    assert noted(few).startswith("tone: uncalibrated, never ")
 
 
 def test_one_that_is_not_gated_or_no_judge_or_a_slice_is_not():
@@ -200,5 +200,5 @@ def test_scores_without_a_baseline_are_marked_too():
     assert "near chance" in text
     assert style == "yellow"
     ((text, style),) = said(TONE)
-    assert text.startswith("tone: uncalibrated: ")
+    assert text.startswith("tone: uncalibrated, never ")
     assert style == "yellow"
