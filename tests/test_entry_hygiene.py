@@ -14,6 +14,7 @@ HEAVY = {
     "pydantic",
     "deepeval",
     "jsonschema",
+    "re2",
     "referencing",
     "tabulate",
     "jinja2",

@@ -25,6 +25,7 @@ def metric_scorers(mark: pytest.Mark, site: Site) -> list[Scorer]:
     """
     from pytest_llmops.scorers.spent import SPENT, spent_scorer
     from pytest_llmops.scorers.text import text_scorer
+    from pytest_llmops.scorers.tool_calls import ToolCallsScorer
 
     arguments = bound(mark, _llm_metric)
     kind = arguments.pop("metric")
@@ -46,4 +47,6 @@ def metric_scorers(mark: pytest.Mark, site: Site) -> list[Scorer]:
         ]
     if arguments.pop("threshold") is not None:
         raise MisuseError(f"{mark.name}({kind!r}) passes or fails: it takes no threshold.")
+    if kind == "tool_calls":
+        return [ToolCallsScorer(site.prompt, cases=site.golden, **arguments)]
     return [text_scorer(kind, **arguments)]

@@ -35,6 +35,11 @@ def _sentences(compared: MetricComparison, comparison: Comparison, page: Page) -
         if compared.gated:
             yield from _people(compared)
         return
+    if compared.labels:
+        yield ", ".join(
+            f"{page.short(label)} in {counted(number, 'answer')}"
+            for label, number in sorted(compared.labels.items())
+        )
     if not compared.gated:
         return
     yield from _people(compared)

@@ -74,6 +74,8 @@ class MetricComparison:
     """How well its judge agrees with people; None where nobody judges, or nobody has looked."""
     human: HumanChange | None = None
     """The change as people see it; None where too few answers are labelled."""
+    labels: Mapping[str, int] = field(default_factory=dict)
+    """How many of the candidate's answers have which label, where scores have labels."""
 
     @property
     def label(self) -> str:

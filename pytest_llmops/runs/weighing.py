@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -215,7 +216,13 @@ def _described(plain: MetricComparison, rows: Sequence[Row]) -> MetricComparison
         candidate=after,
         change=after - before,
         worse=worse_cases(rows, plain.metric),
+        labels=_labels(rows, plain.metric),
     )
+
+
+def _labels(rows: Sequence[Row], metric: Metric) -> dict[str, int]:
+    found = (result.scores.get(metric.name) for row in rows for result in row.case.candidate)
+    return dict(Counter(score.label for score in found if score is not None and score.label))
 
 
 def _measured(described: MetricComparison, evidence: Evidence) -> MetricComparison:

@@ -102,7 +102,8 @@ class CanariedPair:
             JudgeError: it preferred a wrong answer, or gave no valid verdict on these.
             CallError: it could not be asked.
         """
-        if not self._sound:
+        # Equal answers are a tie without a call.
+        if not self._sound and response.text != stored.text:
             verdict = json.dumps({"reason": "It meets the rubric.", "better": "first"})
             answers = (*MARKS, BESIDE.format(verdict=verdict))
             await side_by_side([self._check(answer, caller) for answer in answers])

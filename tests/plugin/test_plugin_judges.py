@@ -123,7 +123,9 @@ def test_a_better_answer_is_a_gain_and_a_worse_one_a_regression(judged: Any) -> 
     result = judged.run(COMPARE)
     assert result.ret == 1
     result.assert_outcomes(xfailed=20, failed=1)
-    result.stdout.fnmatch_lines(["*llmops[[]preference[]]*", "*worse: as it reads*"])
+    result.stdout.fnmatch_lines(
+        ["*llmops[[]preference[]]*", "*preference: worse in 20 answers;*", "*worse: as it reads*"]
+    )
     # A second run asks nobody.
     assert judged.calls.count("model:judge") == 40
     assert judged.run(COMPARE).ret == 1

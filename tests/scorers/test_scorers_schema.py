@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
 from pytest_llmops.errors import MisuseError
-from pytest_llmops.scorers.schema import SchemaScorer, read_schema
+from pytest_llmops.scorers.schema import SchemaScorer, read_schema, schema_of_model
 
 TEAM = {
     "type": "object",
@@ -79,11 +81,11 @@ def test_what_passes_and_why_not(score, schema, answer, reason):
 
 
 def test_violations_are_listed_to_a_readable_length(score):
-    reason = score(SchemaScorer({"items": {"enum": ["x" * 900]}}), json.dumps(list(range(12)))).reason
+    reason = score(SchemaScorer({"items": {"enum": ["x" * 900]}}), json.dumps(list(range(27)))).reason
 
-    assert reason.count("$[") == 5
+    assert re.findall(r"\$\[\d+\]", reason) == [f"$[{index}]" for index in range(20)]
     assert reason.endswith("; and 7 more")
-    assert len(reason) < 5 * 190
+    assert len(reason) < 20 * 190
 
 
 @pytest.mark.parametrize(
@@ -123,17 +125,38 @@ def test_a_schema_that_is_nested_too_deeply_is_refused():
         {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}},
         {"properties": {"a": {"$ref": "#/properties/a"}}},
         {"allOf": [{"anyOf": [{"$ref": "#"}]}]},
+        {"if": {"not": {"$ref": "#"}}},
+        {"dependentSchemas": {"a": {"$ref": "#"}}},
     ],
 )
-def test_a_circle_is_the_schemas_fault(score, schema):
-    with pytest.raises(MisuseError, match=r"refers to itself without end \(seen at case 'case-1'\)"):
-        score(SchemaScorer(schema), '{"a": 1}')
+def test_a_circle_is_the_schemas_fault(schema):
+    with pytest.raises(MisuseError, match=r"a/b.json refers to itself without end, by the \$ref '#"):
+        SchemaScorer(schema, source="a/b.json")
 
 
-@pytest.mark.parametrize("ref", ["#/$defs/none", "#none", "other.json", "file:///etc/hostname"])
-def test_a_reference_that_leads_nowhere_is_refused(score, ref):
+@pytest.mark.parametrize(
+    "ref", ["#/$defs/none", "#none", "other.json", "#/allOf/x", "#/allOf/9", "http://[", "\ud800", "#/\ud800"]
+)
+def test_a_reference_that_leads_nowhere_is_refused(ref):
     with pytest.raises(MisuseError, match="refers to what it does not hold"):
-        score(SchemaScorer({"$ref": ref}), "1")
+        SchemaScorer({"allOf": [{"properties": {"a": {"$ref": ref}}}]})
+
+
+@pytest.mark.parametrize("ref", ["#/title", "#/required", "#/x-more/number"])
+def test_a_reference_to_what_is_no_schema_is_refused(ref):
+    with pytest.raises(MisuseError, match="is no schema but"):
+        SchemaScorer(
+            {"title": "t", "required": ["a"], "x-more": {"number": 1}, "properties": {"a": {"$ref": ref}}}
+        )
+
+
+def test_a_schema_outside_of_the_keywords_is_checked_where_a_reference_leads_there(score):
+    schema = {"x-more": {"type": "integer"}, "items": {"$ref": "#/x-more"}}
+
+    assert score(SchemaScorer(schema), '["a"]').reason == "$[0]: 'a' is not of type 'integer'"
+    schema["x-more"]["type"] = "int"
+    with pytest.raises(MisuseError, match=r"not a schema at \$\.type: fits none .*'int'"):
+        SchemaScorer(schema)
 
 
 def test_a_schema_of_the_drafts_themselves_needs_no_network(score):
@@ -166,18 +189,19 @@ def server():
         thread.join()
 
 
-def test_a_remote_reference_is_never_fetched(score, server):
+def test_a_remote_reference_is_never_fetched(server):
     address, asked = server
 
     with pytest.raises(MisuseError, match="never fetched"):
-        score(SchemaScorer({"$ref": f"{address}/x.json"}), "1")
+        SchemaScorer({"$ref": f"{address}/x.json"})
     with pytest.raises(MisuseError):
         SchemaScorer({"$schema": f"{address}/draft.json"})
     assert asked == []
 
 
-def test_the_version_follows_the_schema_alone():
+def test_the_version_follows_the_schema_and_what_is_read():
     scorer, other = SchemaScorer(TEAM), SchemaScorer({**TEAM, "title": "x"})
+    assert SchemaScorer(TEAM, fenced=True).metric.version != scorer.metric.version
     turned = SchemaScorer(dict(reversed(TEAM.items())), name="form", required=True, source="x")
 
     assert scorer.metric.version != other.metric.version
@@ -210,3 +234,71 @@ def test_a_schema_file_that_is_wrong_is_named(tmp_path, data, message):
 
     with pytest.raises(MisuseError, match=message):
         read_schema(path)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ('```json\n{"team": "billing"}\n```', ""),
+        ('```\n{"team": "billing"}\n```', ""),
+        (' \n```json\r\n{\r\n"team": "billing"}\r\n```\n\n', ""),
+        ('{"team": "billing"}', ""),
+        ('```json\n{"team": "sales"}\n```', "$.team: 'sales' is not one of"),
+        ('```json\n{"team": billing}\n```', "not JSON at line 2, column 10"),
+        ('Sure:\n```json\n{"team": "billing"}\n```', "line 1, column 1"),
+        ('```json\n{"team": "billing"}\n```\nDone.', "line 1, column 1"),
+        ('```json\n{"team": "billing"}', "line 1, column 1"),
+        ('```json {"team": "billing"} ```', "line 1, column 1"),
+        ('```yaml\n{"team": "billing"}\n```', "line 1, column 1"),
+        ('```\n{"team": "billing"}\n```\n```\n{"team": "billing"}\n```', "line 3, column 1: Extra data"),
+        ("```\n```", "not JSON"),
+        ("```", "not JSON"),
+        ('\ufeff```json\n{"team": "billing"}\n```', "not JSON"),
+    ],
+)
+def test_one_fenced_block_is_read_where_fences_are_allowed(score, answer, reason):
+    found = score(SchemaScorer(TEAM, fenced=True), answer)
+
+    assert found.passed is not bool(reason)
+    assert reason in found.reason
+    assert "ask the model for bare JSON" not in found.reason
+
+
+def test_alternatives_say_where_inside_each_fails(score):
+    schema = {"items": {"anyOf": [{"type": "string"}, {"properties": {"a": {"type": "integer"}}}]}}
+
+    reason = score(SchemaScorer(schema), '[{"a": "b"}]').reason
+
+    assert (
+        "$[0]: fits none of the alternatives: {'a': 'b'} is not of type 'string' / $[0].a: 'b' is not"
+        in reason
+    )
+
+
+def test_a_models_schema_is_what_pydantic_says():
+    pydantic = pytest.importorskip("pydantic")
+
+    class Ticket(pydantic.BaseModel):
+        team: str
+
+    class Odd(pydantic.BaseModel):
+        call: Callable[[], int]
+
+    assert schema_of_model(Ticket) == Ticket.model_json_schema()
+    with pytest.raises(MisuseError, match=r"Odd has no JSON Schema: Cannot generate"):
+        schema_of_model(Odd)
+
+
+def test_violations_come_in_the_order_of_their_places(score):
+    answer = {"list": list("abcdefghijkl"), **dict.fromkeys("qwertyuiopas", "x")}
+    schema = {
+        "additionalProperties": {"type": "integer"},
+        "properties": {"list": {"items": {"type": "null"}}},
+    }
+
+    reason = score(SchemaScorer(schema), json.dumps(answer)).reason
+
+    places = [each.partition(":")[0] for each in reason.split("; ")[:-1]]
+    assert places == [f"$.{key}" for key in "aei"] + [f"$.list[{i}]" for i in range(12)] + [
+        f"$.{key}" for key in "opqrs"
+    ]
