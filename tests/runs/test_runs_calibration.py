@@ -357,3 +357,35 @@ def test_without_enough_labels_on_both_sides_nothing_is_estimated(
     marked: int, more: dict[str, object]
 ) -> None:
     assert human(CHANGES, marked, **more).human is None
+
+
+def test_passes_and_fails_may_be_held_against_marks() -> None:
+    rows = labels(HALVES, [f"{4 if value else 2} {n}" for n, value in enumerate(HALVES)])
+    judge = Judge(MARKS, lambda text, again: float(text[0]) + again)
+    calibration = found(judge, rows)
+    assert (calibration.cut, calibration.finding, calibration.spearman) == (0.5, "agrees", None)
+    assert calibration.accuracy.value == 1
+    # One mark of four.
+    assert calibration.moved.value == pytest.approx(0.25)
+
+
+def test_good_answers_that_are_longer_are_no_bias() -> None:
+    outputs = [("long" * 9 if value else "s") + "x" * (n * 7 % 13) for n, value in enumerate(HALVES)]
+    scores = {text: (0.7 if len(text) > 30 else 0.2) + n * 11 % 17 / 100 for n, text in enumerate(outputs)}
+    calibration = found(Judge(LIKELY, lambda text, again: scores[text]), labels(HALVES, outputs))
+    assert calibration.length_bias.low < 0 < calibration.length_bias.high
+
+
+def test_a_case_counts_as_labelled_when_all_its_answers_are() -> None:
+    before = answers([1.0] * 20, "old", TONE)
+    after = answers([[1.0, 0.0]] * 20, "new", TONE)
+
+    def estimated(known: Sequence[object]) -> object:
+        keys = {answer_key(each.row_digest, each.output): each.scores["tone"].value for each in known}
+        calibration = replace(CALIBRATION, version=TONE.version, labels=keys)
+        comparison = compared(run(before, TONE), run(after, TONE), calibrations={TONE.version: calibration})
+        return only(comparison).human
+
+    assert estimated([*before, *after[::2]]) is None
+    whole = estimated([*before, *after])
+    assert (whole.cases, whole.change) == (20, -0.5)

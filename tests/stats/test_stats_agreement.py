@@ -207,3 +207,21 @@ def test_no_threshold_is_better(answers):
         return sum(good) * len(bad) + sum(bad) * len(good)
 
     assert youden(found) == max(youden(limit) for limit in scores if limit > min(scores))
+
+
+def test_spearman_of_full_order_still_has_an_interval():
+    found = spearman(range(10), range(10), alpha=ALPHA)
+    assert found.value == found.high == 1
+    assert 0.5 < found.low < 0.9
+
+
+def test_each_group_beyond_the_first_costs_a_pair():
+    ranks = [1, 2, 3, 1, 2]
+    assert spearman_within([0, 0, 0, 0, 0], ranks, ranks, alpha=ALPHA) is not None
+    assert spearman_within([0, 0, 0, 1, 1], ranks, ranks, alpha=ALPHA) is None
+
+
+def test_of_equally_good_thresholds_the_middle_one_is_taken():
+    # From 2 and from 4 on three of four are right, from 3 on only two.
+    scores, passes = [1, 2, 3, 4], [False, True, False, True]
+    assert best_threshold(scores, passes) == 4

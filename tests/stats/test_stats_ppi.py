@@ -77,3 +77,10 @@ def test_the_interval_holds_the_truth_and_is_no_wider_than_that_of_the_labels(dr
     assert widths[0] <= widths[1]
     if skill == 1:
         assert widths[0] < 0.6 * widths[1]
+
+
+def test_where_the_labels_alone_are_more_certain_they_alone_count():
+    people = [1.0, 0.0, -1.0, 0.0, 0.0, 1.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0]
+    found = powered(people, people, [-1.0, 1.0, 1.0])
+    alone = guarded_t(people, [1] * 12, span=1.0, alpha=ALPHA)
+    assert (found.low, found.high) == alone
