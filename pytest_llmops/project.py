@@ -24,6 +24,7 @@ from pytest_llmops.prompts.registry import Registry
 from pytest_llmops.prompts.target import file_artifact, prompt_artifact
 from pytest_llmops.runs.archive import Archive
 from pytest_llmops.runs.board import Board
+from pytest_llmops.runs.calibrations import Calibrations
 from pytest_llmops.settings import Settings
 from pytest_llmops.store.folder import HOME
 from pytest_llmops.store.objects import Objects
@@ -81,6 +82,11 @@ class Project:
     def archive(self) -> Archive:
         """Open the stored runs and baselines."""
         return Archive(self._objects, self.refs)
+
+    @cached_property
+    def calibrations(self) -> Calibrations:
+        """Open what is known of judges."""
+        return Calibrations(self.root / HOME)
 
     @cached_property
     def client(self) -> Client:

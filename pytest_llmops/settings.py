@@ -27,6 +27,8 @@ class Settings:
     save_baseline: str | None = None
     """Name under which complete runs are stored."""
     require_baseline: bool = False
+    require_calibration: bool = False
+    """A gated judge must agree with labels of people beyond chance."""
     strict: bool = False
     """Inconclusive and not comparable fail too."""
     rescore: bool = False
@@ -206,6 +208,7 @@ _READERS: dict[str, Callable[[object], object]] = {
     "baseline": value_of.text,
     "save_baseline": value_of.text,
     "require_baseline": value_of.flag,
+    "require_calibration": value_of.flag,
     "strict": value_of.flag,
     "rescore": value_of.flag,
     "margin": value_of.margins,

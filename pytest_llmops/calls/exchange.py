@@ -24,6 +24,7 @@ class Request:
     model: str
     """The model's name at that provider."""
     messages: tuple[Mapping[str, JsonValue], ...]
+    """The conversation; empty where `parameters` hold a `prompt`, a bare text to be continued."""
     parameters: Mapping[str, JsonValue] = field(default_factory=dict)
     """All other fields of the call: temperature, tools, response_format, unknown ones too."""
     repeat: int = 1
@@ -34,7 +35,13 @@ class Request:
     @property
     def payload(self) -> dict[str, Any]:
         """Return the fields that reach the provider."""
-        return {"model": self.model, "messages": list(self.messages), **self.parameters}
+        conversation = {} if self.bare else {"messages": list(self.messages)}
+        return {"model": self.model, **conversation, **self.parameters}
+
+    @property
+    def bare(self) -> bool:
+        """Tell whether this is a bare text to be continued, not a conversation."""
+        return not self.messages and "prompt" in self.parameters
 
     @property
     def named(self) -> str:

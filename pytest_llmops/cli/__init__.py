@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from pytest_llmops.cli.cache import add_cache
+from pytest_llmops.cli.judge import add_judge
 from pytest_llmops.cli.prompts import add_prompts
 from pytest_llmops.errors import MisuseError
 
@@ -26,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="llmops", description="Prompt versions, the cache of answers and the embedded model."
+        prog="llmops", description="Prompt versions, judges, the cache of answers and the embedded model."
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     pull = commands.add_parser(
@@ -34,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     pull.set_defaults(run=_pull)
     add_prompts(commands)
+    add_judge(commands)
     add_cache(commands)
     return parser
 

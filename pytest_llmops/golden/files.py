@@ -43,21 +43,31 @@ def _jsonl(path: Path) -> Iterator[_Row]:
     for number, line in enumerate(source_lines(path), start=1):
         if line.strip():
             place = at(path, number)
-            yield _Row(read_case(_json(line, place), partial(_same, place)), number)
+            yield _Row(read_case(parsed_row(line, place, EXAMPLE), partial(_same, place)), number)
 
 
 def _same(place: str, *_parts: str | int) -> str:
     return place
 
 
-def _json(line: str, place: str) -> JsonValue:
+def parsed_row(line: str, place: str, example: str) -> JsonValue:
+    """Return the value of one line of JSON.
+
+    Args:
+        line: the line.
+        place: where it stands, as messages begin with it.
+        example: a right one, to be shown.
+
+    Raises:
+        MisuseError: it is not JSON.
+    """
     try:
         return parse_json(line)
     except ValueError as error:
         # Its own message would speak of "line 1": of this line.
         found = f"{error.msg} at column {error.colno}" if isinstance(error, JSONDecodeError) else str(error)
         raise MisuseError(
-            f"{place}: this is not JSON: {found}. Each row stands on one line, such as {EXAMPLE}"
+            f"{place}: this is not JSON: {found}. Each row stands on one line, such as {example}"
         ) from None
 
 

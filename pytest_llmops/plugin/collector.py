@@ -6,6 +6,7 @@ import pytest
 
 from pytest_llmops.errors import MisuseError
 from pytest_llmops.golden.case import Case
+from pytest_llmops.plugin.calibrated import check_calibrated
 from pytest_llmops.plugin.eval_tests import in_running_order
 from pytest_llmops.plugin.items import STAND_IN, Slots
 from pytest_llmops.plugin.marks import EvalSpec, read_spec
@@ -32,6 +33,8 @@ class Collector:
             metafunc.fixturenames.append(FIXTURE)
         try:
             spec = read_spec(definition, mark, self._projects.of(definition.path))
+            if self._projects.settings.require_calibration:
+                check_calibrated(spec, Gate(self._projects.settings.gate))
         except MisuseError as error:
             self.refuse(f"{definition.nodeid}: {error}")
             return

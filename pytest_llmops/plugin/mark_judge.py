@@ -9,6 +9,7 @@ import pytest
 
 from pytest_llmops.errors import MisuseError
 from pytest_llmops.plugin.arguments import bound, count, text
+from pytest_llmops.plugin.mark_likelihood import LIKELIHOOD_ARGUMENTS, likelihood_judge, wants_likelihood
 from pytest_llmops.plugin.site import Site
 from pytest_llmops.prompts.prompt import Prompt
 from pytest_llmops.scorers.score import AnyScorer
@@ -31,6 +32,10 @@ def _llm_judge(
     pairwise: Any = False,
     canaries: Any = None,
     required: Any = False,
+    likelihood: Any = False,
+    labels: Any = None,
+    context: Any = None,
+    question: Any = None,
 ) -> None: ...
 
 
@@ -41,7 +46,11 @@ def judge_scorers(mark: pytest.Mark, site: Site) -> list[AnyScorer]:
         MisuseError: an argument is unknown or wrong, or a file that it names is.
     """
     arguments = bound(mark, _llm_judge)
-    prompt = _prompt(mark, arguments.pop("judge"), site)
+    if wants_likelihood(arguments):
+        return [likelihood_judge(mark, arguments, site)]
+    for argument in LIKELIHOOD_ARGUMENTS:
+        del arguments[argument]
+    prompt = _prompt(mark, arguments["judge"], site)
     criteria = _criteria(mark, arguments.pop("criteria"), arguments.pop("name"), prompt)
     arguments["model"] = _models(mark, arguments["model"], prompt, site)
     pairwise = arguments.pop("pairwise")
@@ -53,24 +62,19 @@ def _verdicts(
     mark: pytest.Mark, name: str, rubric: str, prompt: Prompt | None, arguments: Mapping[str, Any], site: Site
 ) -> AnyScorer:
     from pytest_llmops.scorers.canaries import CanariedJudge
-    from pytest_llmops.scorers.judge import RubricJudge
+    from pytest_llmops.scorers.judges import Described
 
-    logprobs = arguments["logprobs"]
-    if logprobs is None:
-        # The embedded model tells them; elsewhere some servers refuse a question that asks for them.
-        logprobs = all(model.startswith("local:") for model in arguments["model"])
-    judge = RubricJudge(
-        rubric,
-        name=name,
-        model=arguments["model"],
-        threshold=arguments["threshold"],
+    described = Described(
+        criteria=rubric,
+        prompt=prompt,
+        file=arguments["judge"] or "",
+        models=arguments["model"],
         scale=arguments["scale"],
         repeats=count(mark, "repeats", arguments["repeats"]),
         vote=arguments["vote"],
-        logprobs=bool(logprobs),
-        required=bool(arguments["required"]),
-        prompt=prompt,
+        logprobs=arguments["logprobs"],
     )
+    judge = described.verdicts(name, threshold=arguments["threshold"], required=bool(arguments["required"]))
     wrong = arguments["canaries"]
     answers = None if wrong is None else _texts(mark, "canaries", wrong)
     return CanariedJudge(judge, case=site.golden.cases[0], answers=answers)
@@ -85,7 +89,7 @@ def _pairwise(
     site: Site,
 ) -> AnyScorer:
     from pytest_llmops.scorers.canaries import CanariedPair
-    from pytest_llmops.scorers.pairwise import PairwiseJudge
+    from pytest_llmops.scorers.judges import Described
 
     for argument, default in {**_FOR_VERDICTS, "canaries": None}.items():
         if arguments[argument] != default:
@@ -93,9 +97,14 @@ def _pairwise(
                 f"{mark.name}(pairwise=True) takes no {argument}: both orders are asked once, and the answer "
                 "is better, worse or neither."
             )
-    judge = PairwiseJudge(
-        rubric, name=name, model=arguments["model"], required=bool(arguments["required"]), prompt=prompt
+    described = Described(
+        criteria=rubric,
+        prompt=prompt,
+        file=arguments["judge"] or "",
+        models=arguments["model"],
+        pairwise=True,
     )
+    judge = described.pairs(name, required=bool(arguments["required"]))
     return CanariedPair(judge, case=site.golden.cases[0])
 
 

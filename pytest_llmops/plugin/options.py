@@ -17,6 +17,10 @@ _OPTIONS: dict[str, tuple[str | None, str]] = {
     ),
     "save-baseline": ("NAME", "store complete tests as the baseline NAME"),
     "require-baseline": (None, "it is a usage error when no baseline is stored at all"),
+    "require-calibration": (
+        None,
+        "it is a usage error when a gated judge was not held against labels of people, or is near chance",
+    ),
     "strict": (None, "inconclusive and not comparable verdicts fail too"),
     "rescore": (None, "score the baseline's stored outputs again with today's judges and test bodies"),
     "alpha": ("X", "risk of a false alarm for the whole session, one-sided (default 0.05)"),

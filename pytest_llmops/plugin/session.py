@@ -10,6 +10,7 @@ import pytest
 
 from pytest_llmops.errors import MisuseError
 from pytest_llmops.plugin.arms import compares
+from pytest_llmops.plugin.calibrated import calibrations_of
 from pytest_llmops.plugin.gather import GatheredTest
 from pytest_llmops.plugin.options import session_root
 from pytest_llmops.plugin.projects import Projects
@@ -26,6 +27,7 @@ from pytest_llmops.plugin.verdicts import (
 )
 from pytest_llmops.reports.page import Line, Page, Style
 from pytest_llmops.reports.terminal import comparison_lines, scores_lines
+from pytest_llmops.runs.calibration import Calibration
 from pytest_llmops.runs.compare import Match, Rules, compare
 from pytest_llmops.runs.comparison import Comparison
 from pytest_llmops.runs.drift import Drift, find_drifts
@@ -159,6 +161,7 @@ class Session:
             baseline_prompt=prompt or project.registry.find(header.prompt_name, header.prompt_digest),
             candidate_prompt=test.prompt,
             stop=test.stop(baseline),
+            calibrations=calibrations_of(test.run, project),
         )
 
     def _canary(self, test: GatheredTest, match: Match) -> Match | None:
@@ -205,7 +208,21 @@ class Session:
                 verbose=self._settings.verbose,
             )
         runs = [test.run for test in self._tests]
-        return scores_lines(runs, tally, width=page.width, secrets=page.secrets) if runs else iter(())
+        if not runs:
+            return iter(())
+        return scores_lines(
+            runs, tally, width=page.width, secrets=page.secrets, calibrations=self._calibrations()
+        )
+
+    def _calibrations(self) -> dict[str, Calibration]:
+        known: dict[str, Calibration] = {}
+        for test in self._tests:
+            try:
+                known |= calibrations_of(test.run, self._projects.at(test.root))
+            except MisuseError as error:
+                # The scores stand, whatever is known of the judges.
+                self._tell(str(error), "yellow")
+        return known
 
     def _remarks(self, page: Page) -> Iterator[Line]:
         over = left_out(self._tests)

@@ -1,9 +1,11 @@
-"""Put a chat completion together from the chunks of a stream."""
+"""Put a chat completion, or a completion, together from the chunks of a stream."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+
+from pytest_llmops.providers.logprobs import Told, read_logprobs
 
 DONE = "[DONE]"
 """The last event of a stream."""
@@ -22,6 +24,8 @@ class Assembly:
         self._finish: str | None = None
         self._model: str | None = None
         self._usage: object = None
+        self._logprobs: list[Told] | None = []
+        """None once a chunk told them in a way that cannot be read."""
         self._well_formed: bool | None = None
         """None as long as no choice has come."""
 
@@ -55,7 +59,8 @@ class Assembly:
             "refusal": "".join(self._refusal) or None,
             "tool_calls": [self._calls[index] for index in sorted(self._calls)],
         }
-        choices = [{"message": message, "finish_reason": self._finish}] if self._well_formed else []
+        choice = {"message": message, "finish_reason": self._finish, "logprobs": {"content": self._logprobs}}
+        choices = [choice] if self._well_formed else []
         return {"model": self._model, "choices": choices, "usage": self._usage}
 
     def _add_choice(self, choice: Mapping[str, Any]) -> bool:
@@ -63,6 +68,10 @@ class Assembly:
         if self.finished:
             return False
         finish, delta = choice.get("finish_reason"), choice.get("delta") or {}
+        if "delta" not in choice and "text" in choice:
+            # The answer to a bare prompt.
+            delta = {"content": choice["text"]}
+        self._add_logprobs(choice.get("logprobs"))
         brought = self._add_delta(delta) if _well_formed(delta, finish) else None
         self._well_formed = brought is not None and self._well_formed is not False
         self._finish = finish or None
@@ -76,6 +85,10 @@ class Assembly:
         for call in calls:
             _merge(self._calls.setdefault(self._index(call), {}), call)
         return bool(text or refusal or calls)
+
+    def _add_logprobs(self, told: object) -> None:
+        read = read_logprobs(told)
+        self._logprobs = None if self._logprobs is None or read is None else [*self._logprobs, *read]
 
     def _index(self, call: Mapping[str, Any]) -> int:
         index = call.get("index")

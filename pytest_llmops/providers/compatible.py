@@ -1,4 +1,4 @@
-"""Ask any server that speaks OpenAI's chat completions and embeddings."""
+"""Ask any server that speaks OpenAI's chat completions, completions and embeddings."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ class CompatibleProvider:
             MisuseError: the key is missing, or a parameter says how to travel and cannot be understood.
         """
         transport = self._opened()
-        letter = self._letter("chat/completions", request.payload)
+        operation = "completions" if request.bare else "chat/completions"
+        letter = self._letter(operation, request.payload)
         if letter.payload.get("stream"):
             return await self._streamed(transport, letter, request)
         start = time.monotonic()

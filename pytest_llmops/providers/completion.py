@@ -1,4 +1,4 @@
-"""Read the JSON of a chat completion."""
+"""Read the JSON of a chat completion, or of a completion."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from pytest_llmops.calls.exchange import Request, Response, Timing, Usage
 from pytest_llmops.errors import BadAnswerError, BadAnswerKind
+from pytest_llmops.providers.logprobs import read_logprobs
 from pytest_llmops.providers.served import is_served
 from pytest_llmops.store.canonical import parse_json
 
@@ -29,7 +30,7 @@ def to_response(
     timing: Timing,
     request_id: str | None,
 ) -> Response:
-    """Return the answer that a chat completion holds.
+    """Return the answer that a chat completion, or a completion, holds.
 
     Raises:
         BadAnswerError: the answer is another model's, cut off, filtered, refused, malformed or empty.
@@ -49,6 +50,7 @@ def to_response(
         usage=usage,
         timing=timing,
         request_id=request_id,
+        logprobs=read_logprobs(choice.get("logprobs")) or (),
     )
 
 
@@ -97,6 +99,9 @@ def _first_choice(reply: Mapping[str, Any]) -> Mapping[str, Any] | None:
     choice = choices[0] if isinstance(choices, list) and choices else None
     if not isinstance(choice, Mapping) or not isinstance(choice.get("finish_reason"), str | None):
         return None
+    if "message" not in choice and "text" in choice:
+        # The answer to a bare prompt.
+        choice = {**choice, "message": {"content": choice["text"]}}
     return choice if _well_formed(choice.get("message")) else None
 
 

@@ -18,7 +18,8 @@ Reply: TypeAlias = str | Response | Exception
 Script: TypeAlias = (
     str | Sequence[Reply] | Mapping[str, Reply] | Callable[[Request], Reply | Awaitable[Reply]]
 )
-"""One reply to all, one to each in turn, replies by the text of the last message, or a function."""
+"""One reply to all, one to each in turn, replies by the text of the last message (or of the bare prompt), or
+a function."""
 
 DIMENSIONS = 64
 """Of the vectors that are made where no function gives them."""
@@ -72,7 +73,7 @@ class ScriptedProvider:
             raise reply
         if isinstance(reply, Response):
             return reply
-        given = sum(len(_text(message).split()) for message in request.messages)
+        given = sum(len(text.split()) for text in _texts(request))
         if not reply:
             raise BadAnswerError(
                 f"{request.model}: the answer is empty.", kind="empty", input_tokens=given, output_tokens=0
@@ -97,7 +98,7 @@ class ScriptedProvider:
         if isinstance(script, str):
             return script
         if isinstance(script, Mapping):
-            asked = _text(request.messages[-1]) if request.messages else ""
+            asked = _texts(request)[-1]
             if asked not in script:
                 raise MisuseError(f"The script has no reply to {asked!r}. {closest(asked, script)}")
             return script[asked]
@@ -109,9 +110,9 @@ class ScriptedProvider:
         return await reply if inspect.isawaitable(reply) else reply
 
 
-def _text(message: Mapping[str, JsonValue]) -> str:
-    content = message.get("content")
-    return content if isinstance(content, str) else ""
+def _texts(request: Request) -> list[str]:
+    told = [message.get("content") for message in request.messages] or [request.parameters.get("prompt")]
+    return [text if isinstance(text, str) else "" for text in told]
 
 
 def _source(script: Script) -> JsonValue:

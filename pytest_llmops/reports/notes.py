@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
-from pytest_llmops.reports.figures import amount_text, counted, p_text
+from pytest_llmops.reports.calibration import trust_text
+from pytest_llmops.reports.figures import amount_text, change_text, counted, interval_text, p_text
 from pytest_llmops.reports.headline import VERDICT_STYLES
 from pytest_llmops.reports.page import Line, Page
 from pytest_llmops.runs.comparison import Comparison, MetricComparison
@@ -30,6 +32,8 @@ def _sentences(compared: MetricComparison, comparison: Comparison, page: Page) -
     verdict, reason = compared.verdict, page.short(compared.reason)
     if verdict is Verdict.NOT_COMPARABLE:
         yield f"not comparable, {reason}"
+        if compared.gated:
+            yield from _people(compared)
         return
     if compared.labels:
         yield ", ".join(
@@ -38,6 +42,7 @@ def _sentences(compared: MetricComparison, comparison: Comparison, page: Page) -
         )
     if not compared.gated:
         return
+    yield from _people(compared)
     if verdict is Verdict.TOO_FEW:
         yield f"too few cases, {counted(compared.units, 'unit')} of at least {MIN_UNITS}"
         yield reason or "the thresholds decide"
@@ -50,6 +55,22 @@ def _sentences(compared: MetricComparison, comparison: Comparison, page: Page) -
     if compared.units < compared.cases:
         clusters = counted(compared.units, "cluster")
         yield f"the {compared.cases:,} cases form {clusters}, which count as one each"
+
+
+def _people(compared: MetricComparison) -> Iterator[str]:
+    """Say what a judge is worth, and what people themselves find where they have labelled answers."""
+    trust = "" if compared.tag else trust_text(compared.metric, compared.calibration)
+    if trust:
+        yield trust
+    human = compared.human
+    if human is not None:
+        # Labels of pass and fail count as shares, whatever the judge's scale is.
+        metric = compared.metric if human.marks else replace(compared.metric, kind="pass_fail")
+        interval = interval_text(metric, human.low, human.high)
+        yield (
+            f"with {counted(human.cases, 'case')} labelled by people on both sides: "
+            f"{change_text(metric, human.change)} (90 % interval {interval})"
+        )
 
 
 def _power(compared: MetricComparison) -> Iterator[str]:

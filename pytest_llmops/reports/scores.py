@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from pytest_llmops.reports.calibration import trust_text
 from pytest_llmops.reports.figures import value_text
-from pytest_llmops.reports.page import Line, Page
+from pytest_llmops.reports.page import Line, Page, Style
 from pytest_llmops.reports.table import Row, table_lines
+from pytest_llmops.runs.calibration import Calibration
 from pytest_llmops.runs.pairing import score_of
 from pytest_llmops.runs.record import Run
 from pytest_llmops.scorers.score import Metric
@@ -17,6 +19,20 @@ def score_table(runs: Sequence[Run], page: Page) -> Iterator[Line]:
     """Give one row a metric: how many answers have a score, their mean, how many miss."""
     rows = [_row(run, metric, page) for run in runs for metric in run.header.metrics.values()]
     yield from table_lines(rows, page, droppable=(), left=("metric",))
+
+
+def trust_lines(runs: Sequence[Run], calibrations: Mapping[str, Calibration], page: Page) -> Iterator[Line]:
+    """Give a line for what gated judges are worth; those of whom the same is to be said share one."""
+    names: dict[tuple[str, bool], dict[str, None]] = {}
+    for metric in [metric for run in runs for metric in run.header.metrics.values()]:
+        found = calibrations.get(metric.version)
+        text = trust_text(metric, found) if metric.gated else ""
+        if text:
+            trusted = found is not None and found.finding == "agrees"
+            names.setdefault((text, trusted), {})[metric.name] = None
+    for (text, trusted), judges in names.items():
+        style: Style = "plain" if trusted else "yellow"
+        yield from page.paragraph(f"{page.names(judges)}: {text}.", style, indent=2)
 
 
 def _row(run: Run, metric: Metric, page: Page) -> Row:

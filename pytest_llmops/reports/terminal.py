@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from pytest_llmops.calls.tally import Tally
 from pytest_llmops.reports.cases import worst_lines
@@ -13,8 +14,9 @@ from pytest_llmops.reports.figures import counted
 from pytest_llmops.reports.headline import comparison_headline, runs_headline, tally_lines
 from pytest_llmops.reports.notes import note_lines
 from pytest_llmops.reports.page import MIN_WIDTH, Line, Page
-from pytest_llmops.reports.scores import score_table
+from pytest_llmops.reports.scores import score_table, trust_lines
 from pytest_llmops.reports.verdict_table import verdict_tables
+from pytest_llmops.runs.calibration import Calibration
 from pytest_llmops.runs.comparison import Comparison, TestComparison
 from pytest_llmops.runs.drift import Drift
 from pytest_llmops.runs.record import Run
@@ -65,7 +67,12 @@ def comparison_lines(
 
 
 def scores_lines(
-    runs: Sequence[Run], tally: Tally, *, width: int, secrets: Collection[str] = ()
+    runs: Sequence[Run],
+    tally: Tally,
+    *,
+    width: int,
+    secrets: Collection[str] = (),
+    calibrations: Mapping[str, Calibration] = MappingProxyType({}),
 ) -> Iterator[Line]:
     """Give the report of a session without a baseline; the first line can be quoted alone.
 
@@ -74,11 +81,13 @@ def scores_lines(
         tally: what the session's calls took.
         width: columns of the terminal; no line takes more, but for widths below 40.
         secrets: values that are shown as ***.
+        calibrations: how well judges agree with people, by their versions.
     """
     page = Page(width=max(width, MIN_WIDTH), secrets=secrets)
     yield from runs_headline(runs, tally, page)
     yield Line()
     yield from score_table(runs, page)
+    yield from trust_lines(runs, calibrations, page)
     yield Line()
     yield from tally_lines(tally, page)
 

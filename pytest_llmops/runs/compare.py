@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pytest_llmops.prompts.prompt import Prompt
+from pytest_llmops.runs.calibration import Calibration
 from pytest_llmops.runs.causes import causes_of
 from pytest_llmops.runs.comparison import Comparison, MetricComparison, Pairing, Stop, TestComparison
 from pytest_llmops.runs.gate import Gate
@@ -33,6 +34,8 @@ class Match:
     candidate_prompt: Prompt
     stop: Stop | None = None
     """When the test ended, where it might have stopped early."""
+    calibrations: Mapping[str, Calibration] = field(default_factory=dict)
+    """How well judges agree with people, by their versions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +135,7 @@ def _weighed(
         gated=rules.gate.covers(metric, tag),
         tag=tag,
         margin=margin_of(metric, rules.margins),
+        calibration=match.calibrations.get(metric.version) if metric.judged else None,
     )
     alpha = match.stop.level if match.stop and plain.gated else rules.alpha
     return weigh_metric(match.baseline.header, match.candidate.header, cases, plain, alpha=alpha)

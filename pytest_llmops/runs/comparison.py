@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pytest_llmops.prompts.prompt import Prompt
+from pytest_llmops.runs.calibration import Calibration, HumanChange
 from pytest_llmops.runs.record import Header
 from pytest_llmops.scorers.score import Metric
 from pytest_llmops.settings import LIVE
@@ -69,6 +70,10 @@ class MetricComparison:
     """Why there is no better verdict, where that needs saying."""
     worse: tuple[CaseChange, ...] = ()
     """Cases whose score fell, worst first."""
+    calibration: Calibration | None = None
+    """How well its judge agrees with people; None where nobody judges, or nobody has looked."""
+    human: HumanChange | None = None
+    """The change as people see it; None where too few answers are labelled."""
     labels: Mapping[str, int] = field(default_factory=dict)
     """How many of the candidate's answers have which label, where scores have labels."""
 

@@ -137,7 +137,7 @@ class Header:
 
     def to_json(self) -> dict[str, Any]:
         """Return the header as JSON values."""
-        return asdict(self)
+        return {**asdict(self), "metrics": {name: metric.to_json() for name, metric in self.metrics.items()}}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Header:

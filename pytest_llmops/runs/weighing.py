@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from pytest_llmops.runs.comparison import MetricComparison
+from pytest_llmops.runs.labelled import human_change
 from pytest_llmops.runs.pairing import PairedCase, score_of
 from pytest_llmops.runs.record import Header
 from pytest_llmops.runs.rows import Row, rows_of, unusable, worse_cases
@@ -104,6 +105,8 @@ def weigh_metric(
     described = _described(plain, rows)
     if not metric.volatile and all(row.case.replayed and _alike(row) for row in rows):
         return Weighed(comparison=replace(described, verdict=Verdict.UNCHANGED))
+    if plain.calibration is not None:
+        described = replace(described, human=human_change(rows, plain.calibration, metric))
     from pytest_llmops.stats.weigh import weigh
 
     sample = sample_of(rows, metric)

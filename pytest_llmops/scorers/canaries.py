@@ -44,6 +44,11 @@ class CanariedJudge:
         """Return the judge's metric."""
         return self._judge.metric
 
+    @property
+    def calibrated_by(self) -> str:
+        """Return the command that calibrates the judge."""
+        return str(getattr(self._judge, "calibrated_by", ""))
+
     async def score(self, case: Case, response: Response, caller: Caller) -> Score:
         """Return the judge's score.
 
@@ -84,6 +89,11 @@ class CanariedPair:
     def metric(self) -> Metric:
         """Return the judge's metric."""
         return self._judge.metric
+
+    @property
+    def calibrated_by(self) -> str:
+        """Return the command that calibrates the judge."""
+        return str(getattr(self._judge, "calibrated_by", ""))
 
     async def prefer(self, case: Case, response: Response, stored: Response, caller: Caller) -> Score:
         """Return the judge's score.

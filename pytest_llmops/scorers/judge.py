@@ -79,6 +79,8 @@ class RubricJudge:
             schema=self._scale.schema,
             logprobs=logprobs,
         )
+        self.calibrated_by = ""
+        """The command that holds this judge against labels of people; empty where none is known."""
         fractions = logprobs or self._rule == "mean"
         self.metric = _metric(
             name, self._scale, threshold, fractions=fractions, required=required, version=self._version()
@@ -173,6 +175,7 @@ def _metric(
         threshold=threshold,
         required=required,
         free=False,
+        judged=True,
     )
 
 

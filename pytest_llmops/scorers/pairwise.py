@@ -83,6 +83,8 @@ class PairwiseJudge:
             schema=SCHEMA,
             logprobs=False,
         )
+        self.calibrated_by = ""
+        """The command that holds this judge against labels of people; empty where none is known."""
         version = digest({**self._question.identity, "models": self._models, "version": VERSION})[:SHORT]
         self.metric = Metric(
             name=name,
@@ -93,6 +95,7 @@ class PairwiseJudge:
             threshold=0.0,
             required=required,
             free=False,
+            judged=True,
         )
 
     async def prefer(self, case: Case, response: Response, stored: Response, caller: Caller) -> Score:

@@ -40,6 +40,8 @@ class Metric:
     """Differs between runs of the same answers (time, money): kept out of the digest of a run."""
     unit: str = ""
     """What the score counts, for people: `s`, `USD`; empty for a bare number."""
+    judged: bool = False
+    """A model's opinion, which is worth what its agreement with people is worth."""
 
     @property
     def gated(self) -> bool:
@@ -92,7 +94,9 @@ class Metric:
 
     def to_json(self) -> dict[str, Any]:
         """Return the metric as JSON values."""
-        return asdict(self)
+        values = asdict(self)
+        # Left out where it says nothing: runs from before it was known keep their bytes.
+        return values if self.judged else {name: value for name, value in values.items() if name != "judged"}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Metric:

@@ -20,11 +20,13 @@ pytest-llmops keeps here what it compares with: commit this folder.
 | `prompts/<name>/<digest>.json` | one registered version of a prompt | yes |
 | `runs/<digest>.jsonl` | one stored run: the answers and scores of one test | yes |
 | `runs/<digest>.meta.jsonl` | what differs between equal runs, such as times and costs | yes |
+| `calibrations/<version>.json` | how well one version of a judge agrees with labels of people | yes |
 | `refs/aliases/`, `refs/baselines/` | who pointed which name at which digest, one file a move | yes |
 | `local/` | the cache of answers | no, it is ignored |
 
 No file is ever edited: files are named by the digest of what they hold, so two branches never conflict here.
-Whoever reads a file checks that it still holds what its name says.
+Only a calibration is replaced, when its judge is calibrated again.
+Whoever reads a file checks that it still holds what was written.
 """
 
 # A process that dies while it writes leaves a file `.<random>.tmp` behind.

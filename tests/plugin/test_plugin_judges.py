@@ -152,7 +152,7 @@ def test_a_pair_in_one_session(plainly_judged: Any) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("", "needs criteria, such as"),
+        ("", "without criteria compares likelihoods"),
         ("{}", "takes its names from the mapping"),
         ("{'a': 'b'}, name='c'", "takes its names from the mapping"),
         ("judge='tune'", "No judge 'tune' beside"),

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from pytest_llmops.prompts.prompt import Prompt
+from pytest_llmops.runs.calibration import Calibration
 from pytest_llmops.runs.compare import Match, Rules, compare
 from pytest_llmops.runs.comparison import Comparison, MetricComparison
 from pytest_llmops.runs.record import CaseResult, Header, Run
@@ -89,9 +90,17 @@ def match(before: Run, after: Run, **more: Any) -> Match:
 
 
 def compared(
-    before: Run, after: Run, *, stop: Any = None, new: Prompt | None = None, **rules: Any
+    before: Run,
+    after: Run,
+    *,
+    stop: Any = None,
+    new: Prompt | None = None,
+    calibrations: Mapping[str, Calibration] | None = None,
+    **rules: Any,
 ) -> Comparison:
-    matched = match(before, after, stop=stop, candidate_prompt=new or prompt())
+    matched = match(
+        before, after, stop=stop, candidate_prompt=new or prompt(), calibrations=calibrations or {}
+    )
     return compare("production", [matched], Rules(**{"margins": {}, "alpha": 0.05, **rules}))
 
 
