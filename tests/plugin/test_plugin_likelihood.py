@@ -57,7 +57,6 @@ def test_a_judge_without_criteria_is_the_embedded_models_likelihood(suite: Any) 
     suite = judged(suite, "model='local:m', threshold=0.6")
     result = suite.run(SAVE)
     assert result.ret == 0, result.stdout.str()
-    # Of equal questions one is asked.
     assert sorted(suite.calls) == ["answer"] * 20 + ["judge"] * 40
     suite.prompt(say="Careless.")
     result = suite.run(COMPARE)
@@ -67,7 +66,7 @@ def test_a_judge_without_criteria_is_the_embedded_models_likelihood(suite: Any) 
 
 
 def test_a_missed_case_says_how_likely_its_answer_is(plain_suite: Any) -> None:
-    suite = judged(plain_suite, "likelihood=True, threshold=0.9, name='likely'")
+    suite = judged(plain_suite, "likelihood=True, threshold=0.95, name='likely'")
     result = suite.run()
     result.assert_outcomes(failed=20)
     result.stdout.fnmatch_lines(["*The context makes the answer 403 times as likely*"])
