@@ -45,6 +45,15 @@ def target_version(
     )
 
 
+def target_changes(before: Prompt, after: Prompt) -> tuple[str, ...]:
+    """Return what differs between two versions of a target: names of artifacts, `code`, `version`."""
+    old, new = (
+        {**{str(each.get("name")): each.get("content") for each in target.messages}, **target.parameters}
+        for target in (before, after)
+    )
+    return tuple(name for name in dict.fromkeys((*old, *new)) if old.get(name) != new.get(name))
+
+
 def prompt_artifact(prompt: Prompt) -> str:
     """Return the content of a prompt as people compare it; layout and comments of its file do not count."""
     return json.dumps(prompt.content, ensure_ascii=False, indent=2, sort_keys=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from pytest_llmops.prompts.prompt import Prompt
+from pytest_llmops.prompts.target import TARGET, target_changes
 from pytest_llmops.reports.figures import counted
 from pytest_llmops.reports.page import Line, Page
 from pytest_llmops.runs.comparison import Pairing, TestComparison
@@ -21,6 +22,17 @@ def cause_lines(test: TestComparison, page: Page) -> Iterator[Line]:
     for cause in test.causes:
         detail = _detail(cause, test, page)
         yield from page.paragraph(f"{page.short(cause)} changed{': ' if detail else ''}{detail}", indent=2)
+
+
+def no_cause_lines(test: TestComparison, page: Page) -> Iterator[Line]:
+    """Say that nothing differs that could be the cause, as far as it is known."""
+    text = "no cause found: prompt, model, parameters, rows and metrics are the baseline's"
+    if test.candidate_prompt.engine == TARGET:
+        text = (
+            "no cause found: the target's own function, its version= and artifacts=, rows and metrics are "
+            "the baseline's; look at what it uses beside them: other prompts, files and functions"
+        )
+    yield from page.paragraph(text, indent=2)
 
 
 def pairing_lines(pairing: Pairing, page: Page) -> Iterator[Line]:
@@ -45,7 +57,8 @@ def _detail(cause: str, test: TestComparison, page: Page) -> str:
     before, after = test.baseline, test.candidate
     if cause in ("prompt", "target"):
         versions = f"{before.prompt_digest[:SHORT]} -> {after.prompt_digest[:SHORT]}"
-        return f"{page.short(after.prompt_name)} {versions}"
+        parts = page.names(_parts(cause, test))
+        return f"{page.short(after.prompt_name)} {versions}{f', in {parts}' if parts else ''}"
     if cause == "model":
         return f"{page.short(before.model)} -> {page.short(after.model)}"
     if cause == "parameters" and test.baseline_prompt is not None:
@@ -56,6 +69,14 @@ def _detail(cause: str, test: TestComparison, page: Page) -> str:
         known = {name: metric for name, metric in before.metrics.items() if name in after.metrics}
         return page.names([name for name in known if known[name].version != after.metrics[name].version])
     return ""
+
+
+def _parts(cause: str, test: TestComparison) -> tuple[str, ...]:
+    """Return what of a target differs; of a prompt nothing, for its diff is short."""
+    old, new = test.baseline_prompt, test.candidate_prompt
+    if cause != "target" or old is None or old.engine != TARGET:
+        return ()
+    return target_changes(old, new)
 
 
 def _parameters(before: Prompt, after: Prompt, page: Page) -> str:

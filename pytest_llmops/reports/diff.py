@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Final, NamedTuple
@@ -12,10 +13,13 @@ from pytest_llmops.prompts.prompt import Prompt
 from pytest_llmops.prompts.target import TARGET
 from pytest_llmops.reports.figures import counted
 from pytest_llmops.reports.page import Line, Page, Style, wrap
-from pytest_llmops.store.canonical import JsonValue
+from pytest_llmops.store.canonical import SHORT, JsonValue
 
 _MOST_LINES: Final = 60
 """Lines of one part's diff that are shown."""
+
+_LINE_END: Final = re.compile(r"(?<!\\)(?:\\\\)*\\n")
+"""Matches a line end as JSON writes it."""
 
 _STYLES: Final[Mapping[str, Style]] = {"+": "green", "-": "red", "@": "dim"}
 
@@ -37,9 +41,11 @@ def prompt_diff(baseline: Prompt, candidate: Prompt, page: Page) -> Iterator[Lin
 
 
 def _parts(baseline: Prompt, candidate: Prompt) -> Iterator[Part]:
-    yield from (
-        _artifacts(baseline, candidate) if candidate.engine == TARGET else _messages(baseline, candidate)
-    )
+    if baseline.engine == candidate.engine == TARGET:
+        yield from _artifacts(baseline, candidate)
+        yield Part("the function and its version", _stated(baseline), _stated(candidate))
+        return
+    yield from _messages(baseline, candidate)
     yield Part("model", baseline.model or "", candidate.model or "")
     yield Part("parameters", _fields(baseline.parameters), _fields(candidate.parameters))
     yield Part("tools", _json(baseline.tools), _json(candidate.tools))
@@ -60,7 +66,18 @@ def _artifacts(baseline: Prompt, candidate: Prompt) -> Iterator[Part]:
         for version in (baseline, candidate)
     )
     for name in dict.fromkeys((*old, *new)):
-        yield Part(f"artifact {name}", old.get(name, ""), new.get(name, ""))
+        yield Part(f"artifact {name}", _opened(old.get(name, "")), _opened(new.get(name, "")))
+
+
+def _opened(content: str) -> str:
+    r"""Return JSON with a line for each line of its texts: else a message would be one line of the diff."""
+    return _LINE_END.sub(r"\g<0>\n    ", content)
+
+
+def _stated(target: Prompt) -> str:
+    """Return code and version of a target; the code is a digest, told apart by its start."""
+    code = str(target.parameters.get("code", ""))[:SHORT]
+    return _fields({**target.parameters, "code": code})
 
 
 def _part_lines(part: Part, page: Page) -> Iterator[Line]:

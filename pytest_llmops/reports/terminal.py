@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from pytest_llmops.calls.tally import Tally
+from pytest_llmops.prompts.target import TARGET
 from pytest_llmops.reports.cases import worst_lines
-from pytest_llmops.reports.causes import cause_lines, pairing_lines
+from pytest_llmops.reports.causes import cause_lines, no_cause_lines, pairing_lines
 from pytest_llmops.reports.circumstances import circumstance_lines, drift_lines
 from pytest_llmops.reports.diff import prompt_diff
 from pytest_llmops.reports.figures import counted
@@ -102,8 +103,7 @@ def _details(test: TestComparison, comparison: Comparison, page: Page, *, verbos
     yield from circumstance_lines(test, page, live=comparison.live)
     yield from cause_lines(test, page)
     if regressed and not test.causes:
-        text = "no cause found: prompt, model, parameters, rows and metrics are the baseline's"
-        yield from page.paragraph(text, indent=2)
+        yield from no_cause_lines(test, page)
     if test.unmeasured:
         text = f"not measured: {counted(test.unmeasured, 'answer')}, lost to faults of a provider or a judge"
         yield from page.paragraph(text, "yellow", indent=2)
@@ -123,5 +123,6 @@ def _prompts(test: TestComparison, page: Page) -> Iterator[Line]:
         yield from prompt_diff(test.baseline_prompt, test.candidate_prompt, page)
     elif test.baseline.prompt_digest != test.candidate.prompt_digest:
         version = test.baseline.prompt_digest[:SHORT]
-        text = f"The registry does not hold the baseline's prompt {version}, so no diff can be shown."
+        what = "target" if test.candidate_prompt.engine == TARGET else "prompt"
+        text = f"The registry does not hold the baseline's {what} {version}, so no diff can be shown."
         yield from page.paragraph(text, "dim", indent=2)

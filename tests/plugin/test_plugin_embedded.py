@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -63,3 +65,52 @@ def test_a_suite_on_the_embedded_model(suite: Any, monkeypatch: pytest.MonkeyPat
     assert result.ret == 0, result.stdout.str()
     # At temperature 0 the same weights and runtime give the same answers again.
     result.stdout.fnmatch_lines(["*passed*unchanged*", "*6 calls made*"])
+
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+SAVE = "--llmops-save-baseline=production"
+COMPARE = "--llmops-baseline=production"
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize(
+    ("example", "changed", "old", "new", "named"),
+    [
+        ("chain", "prompts/mood.prompt.yml", "Review:", "Opinion:", "chain * -> *, in mood"),
+        # The function uses what the file holds, so it is another one too.
+        ("agent", "shop.json", "29 euros", "28 euros", "agent * -> *, in shop.json, code"),
+        (
+            "retrieval",
+            "retriever.json",
+            '"passages": 1',
+            '"passages": 2',
+            "pipeline * -> *, in retriever.json",
+        ),
+    ],
+)
+def test_an_example_of_a_target(
+    plain_suite: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    example: str,
+    changed: str,
+    old: str,
+    new: str,
+    named: str,
+) -> None:
+    monkeypatch.setenv("LLMOPS_CACHE_DIR", CACHE)
+    root = plain_suite.root
+    shutil.copytree(EXAMPLES / example, root / "evals")
+    rows = (EXAMPLES.parent / "golden" / f"{example}.jsonl").read_text().splitlines(keepends=True)
+    (root / "golden" / f"{example}.jsonl").write_text("".join(rows[:5]))
+    result = plain_suite.run("evals", SAVE)
+    assert result.ret == 0, result.stdout.str()
+    result.stdout.fnmatch_lines(["*saved as production: evals/*(5 results*"])
+    result = plain_suite.run("evals", COMPARE)
+    assert result.ret == 0, result.stdout.str()
+    result.stdout.fnmatch_lines(["*passed*unchanged*", "0 calls made*"])
+    file = root / "evals" / changed
+    assert old in file.read_text()
+    file.write_text(file.read_text().replace(old, new))
+    result = plain_suite.run("evals", COMPARE)
+    result.stdout.fnmatch_lines([f"*target changed: {named}"])
