@@ -51,15 +51,14 @@ def forcible(text: str) -> str:
 
 
 def forced(prompt: str, text: str, model: str) -> Request:
-    """Return the request that makes `model` continue `prompt` with a space and `text`.
+    """Return the request that makes `model` continue `prompt` with `text`.
 
     Args:
         prompt: what comes before.
-        text: what `forcible` gave.
+        text: what to write, made of what `forcible` gave.
         model: `provider:model`.
     """
     provider, name = split_model(model)
-    continuation = f" {text}"
     return Request(
         provider=provider,
         model=name,
@@ -67,9 +66,9 @@ def forced(prompt: str, text: str, model: str) -> Request:
         parameters={
             "prompt": prompt,
             # Escaped to ASCII: with some raw characters llama.cpp silently leaves the grammar out.
-            "grammar": f"%llguidance {{}}\nstart: {json.dumps(continuation)}",
+            "grammar": f"%llguidance {{}}\nstart: {json.dumps(text)}",
             "temperature": 0,
-            "max_tokens": len(continuation.encode()) + _SLACK,
+            "max_tokens": len(text.encode()) + _SLACK,
             "logprobs": 1,
         },
     )
@@ -81,7 +80,7 @@ async def log_likelihoods(asked: list[tuple[str, str]], model: str, caller: Call
     Of a character that takes several tokens llama.cpp tells the last one only.
 
     Args:
-        asked: prompts, each with a text that `forcible` gave.
+        asked: prompts, each with a text made of what `forcible` gave.
         model: `provider:model`.
         caller: who answers.
 
@@ -97,7 +96,7 @@ async def _log_likelihood(prompt: str, text: str, model: str, caller: Caller) ->
         response = await caller.acall(forced(prompt, text, model))
     except BadAnswerError as error:
         raise Unforced(f"{error} {_INSTEAD}") from error
-    return _sum(response, f" {text}")
+    return _sum(response, text)
 
 
 def _sum(response: Response, text: str) -> float:

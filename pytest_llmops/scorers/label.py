@@ -96,7 +96,7 @@ class LabelJudge:
     async def _shares(self, text: str, caller: Caller) -> dict[str, float]:
         texts = (text, *CONTENT_FREE)
         asked = [
-            (FORM.format(text=each, criteria=self._criteria), label)
+            (FORM.format(text=each, criteria=self._criteria), f" {label}")
             for each in texts
             for label in self._labels
         ]

@@ -18,19 +18,24 @@ VERSION: Final = 1
 """Part of the metric version: raised when the same log-probabilities could give another score."""
 
 # The question stands before the text as well: a small model reads a text better when it knows what for.
-_ASKED: Final = 'So the answer to the question "{question}" is:'
+# The quotes show where the answer ends: the beginning of a better one must not do.
+_ASKED: Final = 'So the short answer to the question "{question}" is "'
 WITH: Final = f"Question: {{question}}\n{{context}}\n{_ASKED}"
 WITHOUT: Final = f"Question: {{question}}\n{_ASKED}"
+END: Final = '"'
+
+HALF: Final = 5.0
+"""Nats of surprise left, weighted, at which the score is one half."""
 
 
 class ContextJudge:
-    """Score how much of an answer's surprise its context takes away; no word of a judge is read.
+    """Score how much likelier its context makes an answer; no word of a judge is read.
 
     The model is made to write the answer once after context and question, and once after the question alone.
-    With the surprises S = -log P of the two, the score is S(alone) / (S(alone) + S(with context)), the
-    logistic function of the logarithm of their ratio: 0.5 where the context says nothing about the answer,
-    near 1 where it makes it certain, below 0.5 where it speaks against it. S(alone) - S(with context) is the
-    pointwise mutual information of answer and context; as a ratio, answers of all lengths compare.
+    Of the surprises S = -log P of the two, in nats, the difference is the pointwise mutual information of
+    answer and context. The score is the logistic function of log S(alone) - 2 log S(with context) + log 5,
+    that is 1 / (1 + left / 5 nats), where `left` is the surprise that the context leaves, times the share
+    that it leaves: near 1 where the context makes the answer certain, near 0 where it does not help.
     """
 
     def __init__(
@@ -65,6 +70,8 @@ class ContextJudge:
             "version": VERSION,
             "with": WITH,
             "without": WITHOUT,
+            "end": END,
+            "half": HALF,
             "model": model,
             "inputs": [context, question],
         }
@@ -84,11 +91,11 @@ class ContextJudge:
             if not answer:
                 return self.metric.score(0.0, reason="The answer is empty.")
             prompts = [form.format(question=question, context=context) for form in (WITH, WITHOUT)]
-            asked = [(prompt, answer) for prompt in prompts]
+            asked = [(prompt, answer + END) for prompt in prompts]
             informed, alone = await log_likelihoods(asked, self._model, caller)
         except Unforced as why:
             raise no_verdict(self.metric.name, self._model, case.id, why) from None
-        return self.metric.score(share(informed, alone), reason=_reason(informed, alone))
+        return self.metric.score(likelihood_score(informed, alone), reason=_reason(informed, alone))
 
     def _texts(self, case: Case, response: Response) -> tuple[str, str]:
         inputs = dict(case.inputs)
@@ -100,7 +107,7 @@ class ContextJudge:
             question = next(iter(inputs.values()))
         if not passages:
             raise self._missing(case, "context", self._context, "or `context`, its passages")
-        if not question:
+        if question is None or question == "":
             raise self._missing(case, "question", self._question, "or one other input alone")
         return _joined(passages), as_text(question)
 
@@ -112,15 +119,16 @@ class ContextJudge:
         )
 
 
-def share(informed: float, alone: float) -> float:
-    """Return S(alone) / (S(alone) + S(informed)), 0.5 where both are certain.
+def likelihood_score(informed: float, alone: float) -> float:
+    """Return 1 / (1 + left / 5), with left = informed² / -alone: 0 at the least, 1 for a certain answer.
 
     Args:
         informed: log-probability of the answer with its context, at most 0.
         alone: the same without it.
     """
-    both = informed + alone
-    return alone / both if both else 0.5
+    if informed == 0:
+        return 1.0
+    return HALF * -alone / (HALF * -alone + informed * informed)
 
 
 def likelihood_metric(

@@ -26,7 +26,7 @@ from pytest_llmops.errors import (
 from pytest_llmops.golden.case import Case
 from pytest_llmops.scorers.forced import LONGEST, forced, forcible
 from pytest_llmops.scorers.label import CONTENT_FREE, LabelJudge, softmax
-from pytest_llmops.scorers.likelihood import ContextJudge, share
+from pytest_llmops.scorers.likelihood import ContextJudge, likelihood_score
 
 MODEL = "local:m"
 TEXT = "The museum opens at ten and closes at six."
@@ -81,11 +81,12 @@ def informed(prompt: str, text: str) -> float:
     return 3.0 if TEXT in prompt else 9.0
 
 
-def test_the_score_is_the_share_of_surprise_that_the_context_takes_away() -> None:
+def test_the_score_grows_with_the_likelihood_that_the_context_gives() -> None:
     found = judged(context_judge(), "six", Forcing(informed))
 
-    assert found.value == pytest.approx(9 / 12)
-    assert found.value == pytest.approx(expit(math.log(9 / 3)))
+    # 3 nats of surprise are left, which is a third: 1 nat, weighted.
+    assert found.value == pytest.approx(1 / (1 + 1 / 5))
+    assert found.value == pytest.approx(expit(math.log(9) - 2 * math.log(3) + math.log(5)))
     assert found.passed is None
     assert found.reason == (
         "The context makes the answer 403 times as likely and takes away 67% of its surprise "
@@ -93,7 +94,7 @@ def test_the_score_is_the_share_of_surprise_that_the_context_takes_away() -> Non
     )
 
 
-@pytest.mark.parametrize(("threshold", "passed"), [(0.75, True), (0.76, False), (1, False)])
+@pytest.mark.parametrize(("threshold", "passed"), [(0.83, True), (0.84, False), (1, False)])
 def test_a_threshold_decides(threshold: float, passed: bool) -> None:
     assert judged(context_judge(threshold=threshold), "six", Forcing(informed)).passed is passed
 
@@ -108,7 +109,8 @@ def test_the_answer_is_forced_with_and_without_context() -> None:
     for request in caller.requests:
         assert str(request.parameters["prompt"]).count("When does the museum close?") == 2
         assert (request.provider, request.model, request.messages) == ("local", "m", ())
-        assert written(request) == " six"
+        assert str(request.parameters["prompt"]).endswith(' is "')
+        assert written(request) == 'six"'
         assert request.parameters["temperature"] == 0
         assert request.parameters["logprobs"] == 1
 
@@ -117,12 +119,15 @@ def test_the_answer_is_forced_with_and_without_context() -> None:
     st.floats(min_value=-1e6, max_value=0.0, allow_subnormal=False),
     st.floats(min_value=-1e6, max_value=0.0, allow_subnormal=False),
 )
-def test_the_share_is_a_score_that_grows_with_the_likelihood_in_context(told: float, alone: float) -> None:
-    value = share(told, alone)
+def test_the_score_grows_with_the_first_likelihood_and_falls_with_the_second(
+    told: float, alone: float
+) -> None:
+    value = likelihood_score(told, alone)
 
     assert 0.0 <= value <= 1.0
-    assert share(told / 2, alone) >= value
-    assert share(told, told) == 0.5
+    assert likelihood_score(told / 2, alone) >= value
+    assert likelihood_score(told, alone / 2) <= value
+    assert likelihood_score(0.0, alone) == 1.0
 
 
 @pytest.mark.parametrize("text", ["", " \n ", "\x00\x1b"])
@@ -211,7 +216,7 @@ def changed(**fields: Any) -> Any:
             changed(text=" The museum closes at six."),
             "wrote ' The museum.*it does not force answers.*grammar",
         ),
-        (changed(text="six"), "does not force"),
+        (changed(text="si"), "does not force"),
         (changed(logprobs=()), "tells no log-probabilities.*local:smollm2-135m.*criteria in words"),
         (changed(logprobs=({"token": " si", "logprob": -1.0},)), "are not those of the text"),
         (changed(logprobs=({"token": " sixteen", "logprob": -1.0},)), "not those of the text"),
@@ -251,7 +256,7 @@ def test_the_grammar_spells_the_answer_as_it_is(text: str) -> None:
     judged(context_judge(), text, caller)
 
     for request in caller.requests:
-        assert written(request) == f" {text}"
+        assert written(request) == f'{text}"'
         # A raw line break would end the rule, a raw control character silently voids it.
         literal = str(request.parameters["grammar"]).partition("start: ")[2]
         assert literal.isascii()
@@ -277,7 +282,7 @@ def test_any_text_is_forced_whole(text: str) -> None:
     request = forced("p", plain, MODEL)
 
     assert forcible(plain) == plain
-    assert written(request) == f" {plain}"
+    assert written(request) == plain
     assert len(plain.encode()) < request.parameters["max_tokens"]
     assert request.digest({})
 
