@@ -174,6 +174,28 @@ def test_the_command_describes_the_very_judge_of_the_marker(judged: Any, argumen
     assert "uncalibrated" not in judged.run(REQUIRE).stderr.str()
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    ["'This is', labels=('polite', 'rude')", "likelihood=True", "likelihood=True, context='c', question='n'"],
+)
+def test_the_command_describes_likelihood_judges_too(judged: Any, endpoint: Endpoint, arguments: str) -> None:
+    endpoint.otherwise = lambda seen: answer("a")
+    # The question is the number, and none of them is no question.
+    judged.golden(range(1, 21))
+    judged.body(
+        re.sub(r"llm_judge\(.*\)", f"llm_judge({arguments}, model='openai:judge', threshold=0.5)", BODY)
+    )
+    words = command_of(judged.run(REQUIRE))
+    labels = labelled(judged, lambda output, n: output == "polite")
+    rows = [json.loads(line) for line in Path(labels).read_text().splitlines()]
+    for row in rows:
+        row["context"] = "It is so."
+    Path(labels).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    # The server tells no log-probabilities, so there is no verdict: of the very judge of the marker.
+    assert main([word.replace("LABELS.jsonl", labels) for word in words]) == 1
+    assert "no valid verdict on any labelled answer" in judged.run(REQUIRE).stderr.str()
+
+
 def test_labels_of_both_sides_say_what_people_find(judged: Any) -> None:
     assert judged.run(SAVE).ret == 0
     labels = labelled(judged, lambda output, n: output == "polite")
