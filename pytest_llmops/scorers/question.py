@@ -25,6 +25,14 @@ TOP_LOGPROBS: Final = 10
 """Likeliest tokens that are asked for at each place: enough to hold all marks of a scale such as 1-5."""
 
 
+LOCAL: Final = "local"
+
+LIMITS: Final = frozenset({"max_tokens", "max_completion_tokens"})
+
+MOST_TOKENS: Final = 200
+"""Of a verdict of the embedded model, which is so small that it may ramble on for minutes."""
+
+
 class Question:
     """Hold all of a judge's question but the data.
 
@@ -107,7 +115,13 @@ class Question:
             "instruction": self._instruction,
             "metadata": {name: fenced({name: as_text(value)}, marker) for name, value in noted.items()},
         }
-        return self._prompt.render(variables, model=model, repeat=repeat)
+        request = self._prompt.render(variables, model=model, repeat=repeat)
+        limited = request.provider == LOCAL and LIMITS.isdisjoint(request.parameters)
+        return (
+            replace(request, parameters={**request.parameters, "max_tokens": MOST_TOKENS})
+            if limited
+            else request
+        )
 
 
 OPTIONAL: Final = ("input", "conversation", "context", "expected")
