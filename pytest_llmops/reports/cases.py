@@ -24,8 +24,17 @@ _LABEL: Final = 16
 """Columns before the text of a field."""
 
 
-def worst_lines(compared: MetricComparison, page: Page, *, every: bool = False) -> Iterator[Line]:
-    """Give the worst cases of one metric, and the names of the next ones; or every case that got worse."""
+def worst_lines(
+    compared: MetricComparison, page: Page, *, every: bool = False, told: set[str] | None = None
+) -> Iterator[Line]:
+    """Give the worst cases of one metric, and the names of the next ones; or every case that got worse.
+
+    Args:
+        compared: the metric.
+        page: where it stands.
+        every: show all cases that got worse.
+        told: ids of cases whose outputs stand above already, so that only the reason is new; these are added.
+    """
     if not compared.worse:
         return
     name, number = page.short(compared.label), counted(len(compared.worse), "case")
@@ -35,13 +44,16 @@ def worst_lines(compared: MetricComparison, page: Page, *, every: bool = False) 
         scores = (change.baseline_score, change.candidate_score)
         before, after = (_score(compared.metric, score) for score in scores)
         yield page.line(f"    {page.short(change.case_id)}: {before} -> {after}", "bold")
-        yield from _case_lines(change, page)
+        known = told is not None and change.case_id in told
+        yield from _case_lines(change, page, known=known)
+        if told is not None:
+            told.add(change.case_id)
     others = [change.case_id for change in compared.worse[shown:]]
     if others:
         yield from page.paragraph(f"also worse: {page.names(others)}", indent=4)
 
 
-def _case_lines(change: CaseChange, page: Page) -> Iterator[Line]:
+def _case_lines(change: CaseChange, page: Page, *, known: bool) -> Iterator[Line]:
     before, after = _from_difference(
         _output(change.baseline_output, page), _output(change.candidate_output, page), page
     )
@@ -52,7 +64,7 @@ def _case_lines(change: CaseChange, page: Page) -> Iterator[Line]:
         "candidate": after,
         "reason": page.short(change.reason),
     }
-    for label, text in fields.items():
+    for label, text in fields.items() if not known else [("reason", fields["reason"])]:
         pieces = wrap(text, page.width - _LABEL, _LINES) if text else []
         for index, piece in enumerate(pieces):
             yield page.line(f"{'' if index else '      ' + label:<{_LABEL}}{piece}")

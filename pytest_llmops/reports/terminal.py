@@ -114,8 +114,9 @@ def _details(test: TestComparison, comparison: Comparison, page: Page, *, verbos
     known = {compared.metric.name for compared in regressed if not compared.tag}
     # The cases of a slice are among those of the whole metric.
     shown = [compared for compared in regressed if not compared.tag or compared.metric.name not in known]
+    told: set[str] = set()
     for compared in test.metrics if verbose else shown:
-        yield from worst_lines(compared, page, every=verbose)
+        yield from worst_lines(compared, page, every=verbose, told=told)
 
 
 def _prompts(test: TestComparison, page: Page) -> Iterator[Line]:
