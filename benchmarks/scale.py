@@ -36,9 +36,10 @@ from pytest_llmops import ScriptedProvider
 
 
 def reply(request):
-    """Say yes to every question, and pass whatever there is to judge."""
+    """Say yes to every question, and pass a yes where there is something to judge."""
     if "response_format" in request.parameters:
-        return '{"reason": "It answers the question.", "verdict": "pass"}'
+        passed = ">\\nyes\\n</output" in request.messages[-1]["content"]
+        return '{"reason": "It answers the question.", "verdict": "%s"}' % ("pass" if passed else "fail")
     return "yes"
 
 
