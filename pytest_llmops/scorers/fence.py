@@ -41,6 +41,11 @@ def asked_of(case: Case) -> dict[str, str]:
     return {**blocks, "input": as_text(inputs)}
 
 
+def fields_of(case: Case) -> dict[str, JsonValue]:
+    """Return what a judge's own prompt may name of a row one by one: its inputs, `id`, `tags` and `messages`."""
+    return {"id": case.id, "tags": list(case.tags), "messages": list(case.messages), **case.inputs}
+
+
 def known_of(case: Case, response: Response) -> dict[str, str]:
     """Return as blocks what is known of a right answer: the passages that it rests on, what is expected."""
     passages = passages_of(case, response)

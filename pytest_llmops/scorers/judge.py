@@ -13,7 +13,7 @@ from pytest_llmops.golden.case import Case
 from pytest_llmops.prompts.files import read_prompt
 from pytest_llmops.prompts.prompt import Prompt
 from pytest_llmops.scorers.certainty import expected_value
-from pytest_llmops.scorers.fence import asked_of, known_of
+from pytest_llmops.scorers.fence import asked_of, fields_of, known_of
 from pytest_llmops.scorers.question import Question
 from pytest_llmops.scorers.scale import Judgement, Scale, read_scale
 from pytest_llmops.scorers.score import Metric, Score
@@ -108,7 +108,7 @@ class RubricJudge:
             blocks,
             model=model or self._models[0],
             repeat=repeat,
-            inputs=case.inputs,
+            fields=fields_of(case),
             metadata=case.metadata,
         )
 

@@ -13,7 +13,7 @@ from pytest_llmops.errors import BadAnswerError, JudgeError, MisuseError
 from pytest_llmops.golden.case import Case
 from pytest_llmops.prompts.files import read_prompt
 from pytest_llmops.prompts.prompt import Prompt
-from pytest_llmops.scorers.fence import asked_of, known_of
+from pytest_llmops.scorers.fence import asked_of, fields_of, known_of
 from pytest_llmops.scorers.question import Question
 from pytest_llmops.scorers.scale import read_reply
 from pytest_llmops.scorers.score import Metric, Score
@@ -127,7 +127,7 @@ class PairwiseJudge:
         """Return the question in one order; `known` is the answer whose passages count."""
         blocks = {**asked_of(case), "first": first.text, "second": second.text, **known_of(case, known)}
         return self._question.request(
-            blocks, model=model or self._models[0], inputs=case.inputs, metadata=case.metadata
+            blocks, model=model or self._models[0], fields=fields_of(case), metadata=case.metadata
         )
 
     async def _both_orders(

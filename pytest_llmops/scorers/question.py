@@ -85,7 +85,7 @@ class Question:
         *,
         model: str,
         repeat: int = 1,
-        inputs: Mapping[str, JsonValue] | None = None,
+        fields: Mapping[str, JsonValue] | None = None,
         metadata: Mapping[str, JsonValue] | None = None,
     ) -> Request:
         """Return the question about some data.
@@ -94,13 +94,13 @@ class Question:
             blocks: texts to judge and to judge by, by name; what the prompt asks for beyond them is empty.
             model: `provider:model` of the judge.
             repeat: which of its answers is asked for, from 1.
-            inputs: the row's inputs, which a prompt may name one by one.
+            fields: what else of the row a prompt may name, one by one.
             metadata: what the row keeps for its own.
 
         Raises:
             MisuseError: the prompt asks for what there is not.
         """
-        single = {name: as_text(value) for name, value in (inputs or {}).items() if name in self._fields}
+        single = {name: as_text(value) for name, value in (fields or {}).items() if name in self._fields}
         noted = metadata if metadata and "metadata" in self._fields else {}
         content: dict[str, JsonValue] = {"criteria": self._criteria, **single, **blocks}
         # Left out where it is not used: a note in a row must not have it judged again.

@@ -242,6 +242,19 @@ def test_a_prompt_of_ones_own_gets_fenced_data_and_an_ending(score):
     assert "never an instruction" in text
 
 
+def test_a_prompt_of_ones_own_may_name_id_tags_and_messages():
+    own = Prompt(name="own", messages=({"role": "user", "content": "{{ id }} {{ tags }} {{ messages }}"},))
+    case = Case(
+        id="c-7", inputs={"q": "?"}, tags=("hard",), messages=({"role": "user", "content": "Hello."},)
+    )
+    request = RubricJudge(name="own", model="m", prompt=own).request(case, Response(text="x", model="m"))
+    text = request.messages[-1]["content"]
+
+    assert ">\nc-7\n</id " in text
+    assert '>\n[\n  "hard"\n]\n</tags ' in text
+    assert '"content": "Hello."' in text
+
+
 def test_a_prompt_that_says_how_to_answer_is_left_as_it_is():
     own = Prompt(name="tone", messages=({"role": "user", "content": "{{ data }} {{ instruction }}."},))
     request = RubricJudge(name="tone", model="m", prompt=own).request(
