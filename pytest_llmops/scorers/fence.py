@@ -42,7 +42,7 @@ def asked_of(case: Case) -> dict[str, str]:
 
 
 def fields_of(case: Case) -> dict[str, JsonValue]:
-    """Return what a judge's own prompt may name of a row one by one: its inputs, `id`, `tags` and `messages`."""
+    """Return what a judge's own prompt may name one by one: inputs, `id`, `tags` and `messages`."""
     return {"id": case.id, "tags": list(case.tags), "messages": list(case.messages), **case.inputs}
 
 

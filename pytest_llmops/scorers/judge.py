@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Final
 
 from pytest_llmops.calls.exchange import Caller, Request, Response
-from pytest_llmops.errors import BadAnswerError, JudgeError, MisuseError
+from pytest_llmops.errors import MisuseError
 from pytest_llmops.golden.case import Case
 from pytest_llmops.prompts.files import read_prompt
 from pytest_llmops.prompts.prompt import Prompt
 from pytest_llmops.scorers.certainty import expected_value
 from pytest_llmops.scorers.fence import asked_of, fields_of, known_of
 from pytest_llmops.scorers.question import Question
+from pytest_llmops.scorers.reply import verdict_of
 from pytest_llmops.scorers.scale import Judgement, Scale, read_scale
 from pytest_llmops.scorers.score import Metric, Score
 from pytest_llmops.scorers.side_by_side import side_by_side
@@ -25,9 +26,6 @@ VERSION: Final = 2
 """Part of the metric version: raised when the same reply could give another score."""
 
 _PROMPT = Path(__file__).with_name("rubric.prompt.yml")
-
-_QUOTED = 200
-"""Characters of a judge's reply that an error quotes."""
 
 
 class RubricJudge:
@@ -113,16 +111,8 @@ class RubricJudge:
         )
 
     async def _vote(self, case: Case, response: Response, caller: Caller, model: str, repeat: int) -> Vote:
-        try:
-            reply = await caller.acall(self.request(case, response, model=model, repeat=repeat))
-        except BadAnswerError as error:
-            # A judge that refuses or is cut off has judged nothing: its fault must not score the answer.
-            raise self._no_verdict(case, model, str(error)) from error
-        try:
-            judgement = self._scale.read(reply.text)
-        except ValueError as error:
-            why = f"{error}. It replied: {reply.text[:_QUOTED]!r}"
-            raise self._no_verdict(case, model, why) from None
+        request = self.request(case, response, model=model, repeat=repeat)
+        reply, judgement = await verdict_of(request, caller, self._scale.read, metric=self.metric, case=case)
         likely = expected_value(reply, self._scale) if reply.logprobs else None
         if likely is not None:
             judgement = Judgement(value=likely, reason=judgement.reason)
@@ -139,10 +129,6 @@ class RubricJudge:
                 "version": VERSION,
             }
         )[:SHORT]
-
-    def _no_verdict(self, case: Case, model: str, why: str) -> JudgeError:
-        judge = f"The judge {self.metric.name!r} ({model})"
-        return JudgeError(f"{judge} gave no valid verdict on the case {case.id!r}: {why}")
 
 
 @cache

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from pytest_llmops.calls.exchange import Caller, Request, Response
-from pytest_llmops.errors import BadAnswerError, JudgeError, MisuseError
+from pytest_llmops.errors import MisuseError
 from pytest_llmops.golden.case import Case
 from pytest_llmops.prompts.files import read_prompt
 from pytest_llmops.prompts.prompt import Prompt
 from pytest_llmops.scorers.fence import asked_of, fields_of, known_of
 from pytest_llmops.scorers.question import Question
+from pytest_llmops.scorers.reply import verdict_of
 from pytest_llmops.scorers.scale import read_reply
 from pytest_llmops.scorers.score import Metric, Score
 from pytest_llmops.scorers.side_by_side import side_by_side
@@ -42,9 +43,6 @@ SCHEMA: Final[dict[str, Any]] = {
 }
 
 _PROMPT = Path(__file__).with_name("pairwise.prompt.yml")
-
-_QUOTED = 200
-"""Characters of a judge's reply that an error quotes."""
 
 
 class PairwiseJudge:
@@ -135,8 +133,8 @@ class PairwiseJudge:
     ) -> tuple[str, str]:
         orders = ((response, stored), (stored, response))
         asked = [self.request(case, first, second, known=response, model=model) for first, second in orders]
-        (reason, better), (_, swapped) = await side_by_side(
-            [self._reply(case, request, caller, model) for request in asked]
+        (_, (reason, better)), (_, (_, swapped)) = await side_by_side(
+            [verdict_of(request, caller, _read, metric=self.metric, case=case) for request in asked]
         )
         match better, swapped:
             case "first", "second":
@@ -147,27 +145,16 @@ class PairwiseJudge:
                 return TIE, reason
         return INCONSISTENT, f"{better} is better in one order, {swapped} in the other"
 
-    async def _reply(self, case: Case, request: Request, caller: Caller, model: str) -> tuple[str, str]:
-        try:
-            reply = await caller.acall(request)
-        except BadAnswerError as error:
-            raise self._no_verdict(case, model, str(error)) from error
-        try:
-            reason, better = read_reply(reply.text, "better")
-        except ValueError as error:
-            why = f"{error}. It replied: {reply.text[:_QUOTED]!r}"
-            raise self._no_verdict(case, model, why) from None
-        if better in ("first", "second", "tie"):
-            return reason, str(better)
-        raise self._no_verdict(case, model, f'its "better" is none of first, second, tie: {better!r:.80}')
-
     def _score(self, label: str, reason: str) -> Score:
         score = self.metric.score(VALUES[label], reason=f"{label}: {reason}")
         return Score(value=score.value, passed=score.passed, reason=score.reason, label=label)
 
-    def _no_verdict(self, case: Case, model: str, why: str) -> JudgeError:
-        judge = f"The judge {self.metric.name!r} ({model})"
-        return JudgeError(f"{judge} gave no valid verdict on the case {case.id!r}: {why}")
+
+def _read(reply: str) -> tuple[str, str]:
+    reason, better = read_reply(reply, "better")
+    if better in ("first", "second", "tie"):
+        return reason, str(better)
+    raise ValueError(f'its "better" is none of first, second, tie: {better!r:.80}')
 
 
 @cache
