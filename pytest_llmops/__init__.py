@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     )
     from pytest_llmops.golden.case import Case, GoldenSet
     from pytest_llmops.plugin.case import LlmCase
-    from pytest_llmops.plugin.llm import Llm
+    from pytest_llmops.plugin.llm_calls import Llm
     from pytest_llmops.prompts.prompt import Prompt
     from pytest_llmops.providers.scripted import ScriptedProvider
     from pytest_llmops.scorers.own import scorer
@@ -89,7 +89,7 @@ _HOMES = {
     ),
     "golden.case": ("Case", "GoldenSet"),
     "plugin.case": ("LlmCase",),
-    "plugin.llm": ("Llm",),
+    "plugin.llm_calls": ("Llm",),
     "prompts.prompt": ("Prompt",),
     "providers.scripted": ("ScriptedProvider",),
     "scorers.own": ("scorer",),

@@ -25,6 +25,11 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the embedded model, which answers one after another: else all wait for it in the end."""
+    items.sort(key=lambda item: item.get_closest_marker("embedded") is None)
+
+
 @pytest.fixture
 def endpoint() -> Iterator[Endpoint]:
     """Serve chat completions on 127.0.0.1: see fake_endpoint.py."""

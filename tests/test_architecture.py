@@ -196,3 +196,11 @@ def test_files_and_functions_stay_small() -> None:
                 lengths.append(length)
     lengths.sort()
     assert lengths[int(len(lengths) * 0.9)] <= P90_FUNCTION
+
+
+def test_no_module_of_the_plugin_has_the_name_of_a_fixture():
+    """Imported, it would take the fixture's place in the package, and pytest would not find that again."""
+    import pytest_llmops.plugin
+
+    folder = Path(pytest_llmops.plugin.__file__).parent
+    assert [name for name in pytest_llmops.plugin.__all__ if (folder / f"{name}.py").exists()] == []

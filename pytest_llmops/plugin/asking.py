@@ -12,7 +12,7 @@ from pytest_llmops.calls.exchange import Caller, EmbeddingRequest, Request, Resp
 from pytest_llmops.calls.prefetch import LoopThread
 from pytest_llmops.errors import CacheMissError, LlmopsError
 from pytest_llmops.plugin.arms import ArmName
-from pytest_llmops.plugin.llm import Llm
+from pytest_llmops.plugin.llm_calls import Llm
 from pytest_llmops.plugin.plan import CaseSlot, EvalTest
 from pytest_llmops.plugin.target import Trace, run_target
 from pytest_llmops.project import Project

@@ -13,7 +13,7 @@ from pytest_llmops.plugin import stash
 if TYPE_CHECKING:
     from pytest_llmops.golden.case import GoldenSet
     from pytest_llmops.plugin.case import LlmCase
-    from pytest_llmops.plugin.llm import Llm
+    from pytest_llmops.plugin.llm_calls import Llm
     from pytest_llmops.project import Project
     from pytest_llmops.prompts.prompt import Prompt
 
@@ -53,7 +53,7 @@ def golden_set(request: pytest.FixtureRequest) -> Callable[[str], GoldenSet]:
 @pytest.fixture
 def llm(request: pytest.FixtureRequest) -> Llm:
     """Return what asks a model, through the cache: `llm("triage", text="…")`, `await llm.acall(…)`."""
-    from pytest_llmops.plugin.llm import TestLlm
+    from pytest_llmops.plugin.llm_calls import TestLlm
 
     project = _project(request)
     return TestLlm(project, request.path, stash.projects(request.config).loop)

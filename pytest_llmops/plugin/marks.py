@@ -70,6 +70,10 @@ def read_spec(definition: pytest.Item, mark: pytest.Mark, project: Project) -> E
     """
     arguments = bound(mark, _llm_eval)
     near = definition.path
+    if arguments["golden"] is None:
+        raise MisuseError(
+            f"{mark.name}(): missing a required argument: 'golden'. Write golden=\"rows.jsonl\"."
+        )
     target = _target(mark, arguments, project, near)
     prompt = target.identity if target else project.prompt(text(mark, "prompt", arguments["prompt"]), near)
     golden = project.golden_set(text(mark, "golden", arguments["golden"]), near)
@@ -127,6 +131,10 @@ def _llm_eval(
 def _target(mark: pytest.Mark, arguments: Mapping[str, Any], project: Project, near: Path) -> Target | None:
     function, version = arguments["target"], arguments["version"]
     if function is None:
+        if arguments["prompt"] is None:
+            raise MisuseError(
+                f'{mark.name}() needs a prompt, prompt="triage", or code that answers, target=.'
+            )
         given = [name for name in ("version", "artifacts", "concurrent") if arguments[name]]
         if given:
             raise MisuseError(f"{mark.name}({given[0]}=...) is for a target=; a prompt says it by itself.")

@@ -19,7 +19,7 @@ import pytest
 from pytest_llmops.calls.exchange import Request, Response, Timing, Usage
 from pytest_llmops.errors import BadAnswerError, LlmopsError, MisuseError, TargetError
 from pytest_llmops.golden.case import Case
-from pytest_llmops.plugin.llm import Llm
+from pytest_llmops.plugin.llm_calls import Llm
 from pytest_llmops.project import Project
 from pytest_llmops.prompts.prompt import Prompt
 from pytest_llmops.prompts.target import TARGET, target_version

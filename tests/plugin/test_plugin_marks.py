@@ -29,6 +29,10 @@ def marked(suite: Any, *marks: str, body: str = "...") -> None:
             "*llm_eval() does not know the argument 'golde'. Did you mean 'golden'? Known: prompt, golden,*",
         ),
         ('llm_eval(prompt="ask")', "*llm_eval(): missing a required argument: 'golden'*"),
+        (
+            'llm_eval(golden="items.jsonl")',
+            '*llm_eval() needs a prompt, prompt="triage", or code that answers*',
+        ),
         ('llm_eval(prompt="aks", golden="items.jsonl")', "*No prompt 'aks'*Did you mean 'ask'?*"),
         (
             'llm_eval(prompt="ask", golden="item.jsonl")',
