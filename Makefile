@@ -10,11 +10,12 @@ demo: .venv/installed
 	$(BIN)/python examples/demo.py
 
 # deepeval has a virtual environment of its own: its pytest plugin would load into every test run.
-test: .venv/installed .venv-deepeval/installed
+test:
+	$(MAKE) -j2 .venv/installed .venv-deepeval/installed
 	$(MAKE) lint
 	$(BIN)/llmops pull
-	$(BIN)/python -m pytest -n auto --dist loadfile
 	.venv-deepeval/bin/python -m pytest -p no:deepeval tests/deepeval
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -84,6 +84,7 @@ def test_each_criterion_is_a_metric_and_a_call_of_its_own(plainly_judged: Any) -
     result.stdout.fnmatch_lines(["*friendly*unchanged*", "*brief*not comparable*"])
 
 
+@pytest.mark.parametrize("workers", [()])
 def test_a_jury_tells_who_differs(judged: Any) -> None:
     mark(judged, "'It is fine.', model=['scripted:mild', 'scripted:strict', 'scripted:mild2'], name='fine'")
     judged.prompt(say="Say fair.")
@@ -92,6 +93,7 @@ def test_a_jury_tells_who_differs(judged: Any) -> None:
     result.stdout.fnmatch_lines(["*fine: scripted:mild 1: it says fair*scripted:strict 0: it says fair*"])
 
 
+@pytest.mark.parametrize("workers", [("-n2",)])
 def test_a_judge_from_a_file_has_its_name_and_its_model(judged: Any) -> None:
     (judged.root / "judges").mkdir()
     (judged.root / "judges" / "tone.prompt.yml").write_text(
@@ -105,6 +107,7 @@ def test_a_judge_from_a_file_has_its_name_and_its_model(judged: Any) -> None:
     result.stdout.fnmatch_lines(["*again: it says fair*", "*tone*100.0 %*"])
 
 
+@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "n2"])
 def test_a_better_answer_is_a_gain_and_a_worse_one_a_regression(judged: Any) -> None:
     mark(judged, "'It is right.', pairwise=True, name='preference'")
     judged.prompt(say="Say fair.")

@@ -53,6 +53,7 @@ def judged(suite: Any, arguments: str) -> Any:
     return suite
 
 
+@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "n2"])
 def test_a_judge_without_criteria_is_the_embedded_models_likelihood(suite: Any) -> None:
     suite = judged(suite, "model='local:m', threshold=0.6")
     result = suite.run(SAVE)

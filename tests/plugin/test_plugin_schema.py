@@ -64,6 +64,7 @@ def stored_scores(suite: Any, name: str) -> list[str]:
     return re.findall(rf'"{name}":\{{[^}}]*\}}', run.decode())
 
 
+@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "n2"])
 def test_first_answers_and_repaired_ones_are_two_metrics(suite: Any) -> None:
     suite = marked(suite, "llm_schema(TEAM, repair=1)")
     result = suite.run(SAVE, "-v")
@@ -154,6 +155,7 @@ TOOLS = """tools:
 """
 
 
+@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "n2"])
 def test_tool_calls_are_held_against_the_tools_of_the_prompt(suite: Any) -> None:
     marked(suite, 'llm_metric("tool_calls", value={"name": "route", "arguments": {"team": "billing"}})')
     suite.prompt(say="Tools.")

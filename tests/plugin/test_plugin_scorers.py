@@ -68,12 +68,12 @@ def offering(suite: Any, result: str, code: str = POLITE) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mark", "code"),
+    ("workers", "mark", "code"),
     [
-        ("llm_metric(right)", RIGHT),
-        ("llm_metric(waiting)", WAITING),
-        ("llm_metric(waiting)", SLEEPING),
-        ("llm_metric(metric=right)", RIGHT.replace("@scorer\n", "")),
+        (("-n2",), "llm_metric(right)", RIGHT),
+        (("-n0",), "llm_metric(waiting)", WAITING),
+        (("-n2",), "llm_metric(waiting)", SLEEPING),
+        ((), "llm_metric(metric=right)", RIGHT.replace("@scorer\n", "")),
     ],
     ids=["sync", "async", "sleeping", "plain function"],
 )
@@ -99,7 +99,7 @@ def test_a_function_is_called_once_an_answer(plain_suite: Any, code: str) -> Non
         assert len(scored) == 20 * runs
 
 
-@pytest.mark.parametrize("code", [RIGHT, WAITING], ids=["sync", "async"])
+@pytest.mark.parametrize(("workers", "code"), [((), RIGHT), (("-n2",), WAITING)], ids=["sync", "async-n2"])
 def test_its_regression_is_red(suite: Any, code: str) -> None:
     name = "right" if code is RIGHT else "waiting"
     marked(suite, f"llm_metric({name})", code)
@@ -122,7 +122,7 @@ def test_another_function_scores_the_stored_answers_again(plain_suite: Any) -> N
     result.stdout.fnmatch_lines(["*waiting*unchanged*"])
 
 
-@pytest.mark.parametrize("code", [RIGHT, SLEEPING], ids=["sync", "async"])
+@pytest.mark.parametrize(("workers", "code"), [(("-n2",), RIGHT), ((), SLEEPING)], ids=["sync-n2", "async"])
 def test_a_function_that_raises_is_an_error_of_its_test(suite: Any, code: str) -> None:
     name = "right" if code is RIGHT else "waiting"
     marked(suite, f"llm_metric({name})", code.replace("return ", "1 / int(case.inputs['n']); return "))
@@ -136,7 +136,8 @@ def test_a_function_that_raises_is_an_error_of_its_test(suite: Any, code: str) -
 
 
 @pytest.mark.parametrize(
-    "result", ["[right, scorer(name='other')(wrong)]", "{'right': right, 'other': wrong}"]
+    ("workers", "result"),
+    [((), "[right, scorer(name='other')(wrong)]"), (("-n2",), "{'right': right, 'other': wrong}")],
 )
 def test_a_hook_offers_scorers_by_name(suite: Any, result: str) -> None:
     offering(suite, result)
@@ -249,6 +250,7 @@ class Same:
 """
 
 
+@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "n2"])
 def test_an_object_in_the_style_of_autoevals_is_a_scorer(suite: Any) -> None:
     marked(suite, "llm_metric(Same(), threshold=0.5)", AUTOEVALS)
     suite.prompt(wrong=[3])
@@ -259,7 +261,8 @@ def test_an_object_in_the_style_of_autoevals_is_a_scorer(suite: Any) -> None:
         assert len(suite.calls) == calls
 
 
-def test_text_metrics_take_their_options(suite: Any) -> None:
+def test_text_metrics_take_their_options(plain_suite: Any) -> None:
+    suite = plain_suite
     marked(
         suite,
         'llm_metric("contains-any", value=["yes", "oui"])\n@pytest.mark.llm_metric("rouge_l", threshold=1)',

@@ -23,6 +23,7 @@ def test_items(llm_case):
 SAVE, COMPARE = "--llmops-save-baseline=production", "--llmops-baseline=production"
 
 
+@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "n2"])
 def test_vectors_are_made_once_and_a_second_run_is_unchanged(suite: Any) -> None:
     suite.body(BODY)
     result = suite.run(SAVE)

@@ -69,9 +69,15 @@ def targeted(suite: Any, code: str = CHAIN, more: str = "") -> Any:
 
 
 @pytest.mark.parametrize(
-    ("code", "more"),
-    [(CHAIN, ""), (CHAIN, ", concurrent=True"), (ASYNC, ", concurrent=True"), (ASYNC, ", version='1'")],
-    ids=["chain", "concurrent", "async", "version"],
+    ("workers", "code", "more"),
+    [
+        ((), CHAIN, ""),
+        (("-n2",), CHAIN, ""),
+        (("-n2",), CHAIN, ", concurrent=True"),
+        (("-n0",), ASYNC, ", concurrent=True"),
+        ((), ASYNC, ", version='1'"),
+    ],
+    ids=["chain", "chain-n2", "concurrent-n2", "async-n0", "version"],
 )
 def test_its_calls_are_cached_and_an_unchanged_one_is_unchanged(suite: Any, code: str, more: str) -> None:
     suite = targeted(suite, code, more)
@@ -85,6 +91,7 @@ def test_its_calls_are_cached_and_an_unchanged_one_is_unchanged(suite: Any, code
     result.stdout.fnmatch_lines(["*passed*unchanged*"])
 
 
+@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "n2"])
 def test_a_changed_prompt_inside_it_is_seen(suite: Any) -> None:
     suite = targeted(suite)
     assert suite.run(SAVE).ret == 0
@@ -167,6 +174,7 @@ def chain(inputs, llm):
 """
 
 
+@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["plain", "n2"])
 def test_a_target_that_raises_once_scores_worst_and_often_is_not_measured(suite: Any) -> None:
     suite = targeted(suite, RAISES.format(many=0))
     assert suite.run(SAVE).ret == 0
