@@ -15,7 +15,7 @@ test:
 	$(MAKE) lint
 	$(BIN)/llmops pull
 	.venv-deepeval/bin/python -m pytest -p no:deepeval tests/deepeval
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: .venv/installed
 	$(BIN)/ruff check .
