@@ -126,9 +126,9 @@ def likelihood_score(informed: float, alone: float) -> float:
         informed: log-probability of the answer with its context, at most 0.
         alone: the same without it.
     """
-    if informed == 0:
-        return 1.0
-    return HALF * -alone / (HALF * -alone + informed * informed)
+    squared = informed * informed
+    # The square of next to nothing is nothing.
+    return HALF * -alone / (HALF * -alone + squared) if squared else 1.0
 
 
 def likelihood_metric(

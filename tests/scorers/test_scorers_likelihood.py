@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.special import expit
 from scipy.special import softmax as scipy_softmax
@@ -115,6 +115,7 @@ def test_the_answer_is_forced_with_and_without_context() -> None:
         assert request.parameters["logprobs"] == 1
 
 
+@example(-2.3e-190, 0.0)
 @given(
     st.floats(min_value=-1e6, max_value=0.0, allow_subnormal=False),
     st.floats(min_value=-1e6, max_value=0.0, allow_subnormal=False),
