@@ -1,6 +1,8 @@
 # Two commands for a newcomer: `make demo` and `make test`. Both make their own .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+# One more than there are cores: many tests wait, for processes of their own or for the embedded model.
+WORKERS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
 # Where a machine forbids bytecode, each of the many processes of the tests would compile the package anew.
 export PYTHONDONTWRITEBYTECODE =
 
@@ -15,7 +17,7 @@ test:
 	$(MAKE) lint
 	$(BIN)/llmops pull
 	.venv-deepeval/bin/python -m pytest -p no:deepeval tests/deepeval
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: .venv/installed
 	$(BIN)/ruff check .

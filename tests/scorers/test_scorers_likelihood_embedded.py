@@ -110,7 +110,7 @@ def test_the_label_judge_tells_polite_replies_from_rude_ones() -> None:
 
 
 def test_the_verbal_judge_does_not() -> None:
-    rows = rows_of("labels.jsonl")[:16]
+    rows = rows_of("labels.jsonl")[:10]
     prompt = read_prompt(rubric._PROMPT)
     # It may ramble: what does not end here is no verdict.
     brief = replace(prompt, parameters={**prompt.parameters, "max_tokens": 60})
