@@ -10,7 +10,7 @@ from pathlib import Path
 from pytest_llmops.calls.budget import Budget
 from pytest_llmops.calls.cache import Cache
 from pytest_llmops.calls.client import Client
-from pytest_llmops.calls.exchange import Provider, Response
+from pytest_llmops.calls.exchange import EMBEDDED, Provider, Response, full_name
 from pytest_llmops.calls.ledger import Ledger
 from pytest_llmops.calls.prices import Prices
 from pytest_llmops.calls.retry import Retry
@@ -32,13 +32,18 @@ from pytest_llmops.store.refs import Refs
 
 PROMPT_ENDINGS = (".prompt.yml", ".prompt.yaml", ".txt", ".md", ".j2")
 
-PROVIDERS = ("azure", "local", "openai", "wordllama")
+PROVIDERS = ("azure", EMBEDDED, "openai", "wordllama")
 """Providers that need no hook."""
 
 
 def no_provider(name: str) -> Provider | None:  # noqa: ARG001 - stands for a look-up
     """Return None: only built-in providers are known."""
     return None
+
+
+def _names_version(spec: str) -> bool:
+    """Tell whether `spec` is a registered version, `name@alias` or `name:digest`, and no file's name."""
+    return "@" in spec or ":" in spec
 
 
 class Project:
@@ -143,7 +148,7 @@ class Project:
         Raises:
             MisuseError: there is none, or two files claim the name.
         """
-        if "@" in spec or ":" in spec:
+        if _names_version(spec):
             return self.registry.resolve(spec)
         for stand_in in self.settings.prompt:
             if stand_in.partition("@")[0].partition(":")[0] == spec:
@@ -172,7 +177,7 @@ class Project:
         Raises:
             MisuseError: there is none, or two files claim the name.
         """
-        if "@" in spec or ":" in spec:
+        if _names_version(spec):
             return self.registry.resolve(spec)
         return read_prompt(self._find("judge", spec, near, "judges", ("", *PROMPT_ENDINGS)))
 
@@ -182,7 +187,7 @@ class Project:
         Raises:
             MisuseError: there is none, or two files claim the name.
         """
-        if "@" in spec or ":" in spec:
+        if _names_version(spec):
             return prompt_artifact(self.registry.resolve(spec))
         return file_artifact(self._find("artifact", spec, near, "prompts", ("", *PROMPT_ENDINGS)))
 
@@ -209,7 +214,7 @@ class Project:
         usual = marked or prompt.model or self.settings.default_model
         named = (override or usual) if overridden else (usual or override)
         if named:
-            return named if ":" in named else f"openai:{named}"
+            return full_name(named)
         if os.environ.get("OPENAI_API_KEY"):
             raise MisuseError(
                 f"The prompt {prompt.name!r} names no model: add `model: <name>` to it, or run with "
@@ -218,7 +223,7 @@ class Project:
         from pytest_llmops.providers.weights import DEFAULT_MODEL, is_pulled
 
         if is_pulled():
-            return f"local:{DEFAULT_MODEL}"
+            return f"{EMBEDDED}:{DEFAULT_MODEL}"
         raise MisuseError(
             f"The prompt {prompt.name!r} names no model, OPENAI_API_KEY is not set and the embedded model "
             "is not here: run `llmops pull` for the embedded one."
@@ -227,9 +232,7 @@ class Project:
     def named_model(self, marked: str | None) -> str:
         """Return the `provider:model` that option, marker or settings name; "" where none does."""
         named = self.settings.model or marked or self.settings.default_model
-        if not named:
-            return ""
-        return named if ":" in named else f"openai:{named}"
+        return full_name(named) if named else ""
 
     def provider(self, name: str) -> Provider:
         """Return the provider `name`, made once.
@@ -270,7 +273,7 @@ class Project:
             from pytest_llmops.providers.azure import AzureProvider
 
             return AzureProvider(timeout=self.settings.deadline / 2)
-        if name == "local":
+        if name == EMBEDDED:
             from pytest_llmops.providers.local import LocalProvider
 
             return LocalProvider()

@@ -190,6 +190,15 @@ def split_model(model: str) -> tuple[str, str]:
     return (provider, name) if colon else ("openai", model)
 
 
+def full_name(model: str) -> str:
+    """Return `provider:model` of a model's name, bare or not."""
+    return ":".join(split_model(model))
+
+
+EMBEDDED = "local"
+"""The provider of the embedded model: it forces answers, tells log-probabilities, and is small."""
+
+
 def _digest(
     request: Request | EmbeddingRequest, identity: Mapping[str, JsonValue], more: Mapping[str, JsonValue]
 ) -> str:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pytest_llmops.calls.exchange import full_name
 from pytest_llmops.cli.here import project_here
 from pytest_llmops.errors import MisuseError, closest
 from pytest_llmops.golden.labels import Labels, read_labels
@@ -108,7 +109,7 @@ def _described(arguments: argparse.Namespace, project: Project) -> Described:
         criteria=arguments.criteria,
         prompt=prompt,
         file=arguments.file or "",
-        models=[model if ":" in model else f"openai:{model}" for model in models],
+        models=[full_name(model) for model in models],
         scale=arguments.scale,
         repeats=arguments.repeats,
         vote=arguments.vote,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pytest
@@ -35,6 +35,12 @@ def bound(mark: pytest.Mark, form: Callable[..., None]) -> dict[str, Any]:
         raise MisuseError(f"{mark.name}(): {error}. It takes: {', '.join(known)}.") from None
     bound.apply_defaults()
     return dict(bound.arguments)
+
+
+def changed(arguments: Mapping[str, Any], form: Callable[..., None], names: Iterable[str]) -> str:
+    """Return the first of some arguments that is not its default; "" where all are."""
+    defaults = inspect.signature(form).parameters
+    return next((name for name in names if arguments[name] != defaults[name].default), "")
 
 
 def _guess(name: str, known: Mapping[str, object]) -> str:

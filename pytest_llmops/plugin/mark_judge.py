@@ -7,15 +7,21 @@ from typing import Any
 
 import pytest
 
+from pytest_llmops.calls.exchange import full_name
 from pytest_llmops.errors import MisuseError
-from pytest_llmops.plugin.arguments import bound, count, text
-from pytest_llmops.plugin.mark_likelihood import LIKELIHOOD_ARGUMENTS, likelihood_judge, wants_likelihood
+from pytest_llmops.plugin.arguments import bound, changed, count, text
+from pytest_llmops.plugin.mark_likelihood import (
+    LIKELIHOOD_ARGUMENTS,
+    NOT_FOR_LIKELIHOOD,
+    likelihood_judge,
+    wants_likelihood,
+)
 from pytest_llmops.plugin.site import Site
 from pytest_llmops.prompts.prompt import Prompt
 from pytest_llmops.scorers.score import AnyScorer
 
-_FOR_VERDICTS = {"scale": "pass_fail", "threshold": None, "repeats": 1, "vote": None, "logprobs": None}
-"""Arguments of judges that score one answer, with their defaults."""
+_NOT_FOR_PAIRS = ("scale", "threshold", "repeats", "vote", "logprobs", "canaries")
+"""Arguments of judges that score one answer."""
 
 
 def _llm_judge(
@@ -47,6 +53,8 @@ def judge_scorers(mark: pytest.Mark, site: Site) -> list[AnyScorer]:
     """
     arguments = bound(mark, _llm_judge)
     if wants_likelihood(arguments):
+        if argument := changed(arguments, _llm_judge, NOT_FOR_LIKELIHOOD):
+            raise MisuseError(f"{mark.name}(): a likelihood judge scores from 0 to 1; leave out {argument}=.")
         return [likelihood_judge(mark, arguments, site)]
     for argument in LIKELIHOOD_ARGUMENTS:
         del arguments[argument]
@@ -91,12 +99,11 @@ def _pairwise(
     from pytest_llmops.scorers.canaries import CanariedPair
     from pytest_llmops.scorers.judges import Described
 
-    for argument, default in {**_FOR_VERDICTS, "canaries": None}.items():
-        if arguments[argument] != default:
-            raise MisuseError(
-                f"{mark.name}(pairwise=True) takes no {argument}: both orders are asked once, and the answer "
-                "is better, worse or neither."
-            )
+    if argument := changed(arguments, _llm_judge, _NOT_FOR_PAIRS):
+        raise MisuseError(
+            f"{mark.name}(pairwise=True) takes no {argument}: both orders are asked once, and the answer "
+            "is better, worse or neither."
+        )
     described = Described(
         criteria=rubric,
         prompt=prompt,
@@ -136,7 +143,7 @@ def _models(mark: pytest.Mark, model: object, prompt: Prompt | None, site: Site)
         raise MisuseError(
             f"{mark.name}(model={chosen!r}) names a juror twice: repeats= asks the same model again."
         )
-    return [name if ":" in name else f"openai:{name}" for name in names]
+    return [full_name(name) for name in names]
 
 
 def _texts(mark: pytest.Mark, name: str, value: object) -> Sequence[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_llmops.calls.exchange import split_model
+from pytest_llmops.calls.exchange import EMBEDDED, split_model
 from pytest_llmops.errors import MisuseError
 from pytest_llmops.plugin.arguments import text
 from pytest_llmops.plugin.site import Site
@@ -18,19 +18,8 @@ LIKELIHOOD_ARGUMENTS = ("likelihood", "labels", "context", "question")
 
 _INPUTS = ("context", "question")
 
-_NOT_TAKEN = {
-    "judge": None,
-    "scale": "pass_fail",
-    "repeats": 1,
-    "vote": None,
-    "logprobs": None,
-    "pairwise": False,
-    "canaries": None,
-}
-"""Arguments of judges that are asked for a verdict, with their defaults."""
-
-LOCAL = "local"
-"""The provider of the embedded model, whose server forces answers."""
+NOT_FOR_LIKELIHOOD = ("judge", "scale", "repeats", "vote", "logprobs", "pairwise", "canaries")
+"""Arguments of judges that are asked for a verdict."""
 
 
 def wants_likelihood(arguments: Mapping[str, Any]) -> bool:
@@ -48,9 +37,6 @@ def likelihood_judge(mark: pytest.Mark, arguments: Mapping[str, Any], site: Site
     """
     from pytest_llmops.scorers.judges import Described
 
-    for argument, default in _NOT_TAKEN.items():
-        if arguments[argument] != default:
-            raise MisuseError(f"{mark.name}(): a likelihood judge scores from 0 to 1; leave out {argument}=.")
     name = text(mark, "name", "judge" if arguments["name"] is None else arguments["name"])
     model = text(mark, "model", site.judge_model if arguments["model"] is None else arguments["model"])
     named = {key: text(mark, key, arguments[key]) for key in _INPUTS if arguments[key] is not None}
@@ -87,7 +73,7 @@ def _check_alone(mark: pytest.Mark, arguments: Mapping[str, Any], model: str) ->
             f"without its context needs no criteria ({mark.name}(likelihood=True)), that of labels needs "
             'labels=("polite", "rude").'
         )
-    if not arguments["likelihood"] and split_model(model)[0] != LOCAL:
+    if not arguments["likelihood"] and split_model(model)[0] != EMBEDDED:
         raise MisuseError(
             f"{mark.name}() without criteria compares likelihoods, for which the judge's server must force "
             f"answers, as that of the embedded model does; the judge is {model}. Write "

@@ -36,15 +36,15 @@ def metric_scorers(mark: pytest.Mark, site: Site) -> list[Scorer]:
         MisuseError: an argument is unknown or wrong, or a file that it names is.
     """
     from pytest_llmops.plugin.mark_deepeval import deepeval_scorers, is_deepeval
-    from pytest_llmops.plugin.mark_similarity import similarity_scorers
     from pytest_llmops.scorers.spent import SPENT, spent_scorer
     from pytest_llmops.scorers.text import KINDS, text_scorer
-    from pytest_llmops.scorers.tool_calls import ToolCallsScorer
 
     first = mark.args[0] if mark.args else mark.kwargs.get("metric")
     if is_deepeval(first):
         return deepeval_scorers(mark, site)
     if first == SIMILARITY:
+        from pytest_llmops.plugin.mark_similarity import similarity_scorers
+
         return similarity_scorers(mark)
     arguments = bound(mark, _llm_metric)
     metric = arguments.pop("metric")
@@ -59,6 +59,8 @@ def metric_scorers(mark: pytest.Mark, site: Site) -> list[Scorer]:
         _refuse(mark, kind, given)
         return [spent_scorer(kind, model=site.model, **given)]
     if kind == TOOL_CALLS:
+        from pytest_llmops.scorers.tool_calls import ToolCallsScorer
+
         _refuse(mark, kind, {name: value for name, value in given.items() if name != "value"})
         if arguments["threshold"] is not None:
             raise MisuseError(f"{mark.name}({kind!r}) passes or fails: it takes no threshold.")

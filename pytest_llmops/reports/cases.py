@@ -37,6 +37,7 @@ def worst_lines(
     """
     if not compared.worse:
         return
+    told = set() if told is None else told
     name, number = page.short(compared.label), counted(len(compared.worse), "case")
     yield page.line(f"  worst cases of {name} (worse in {number})", "dim")
     shown = len(compared.worse) if every else _SHOWN
@@ -44,10 +45,8 @@ def worst_lines(
         scores = (change.baseline_score, change.candidate_score)
         before, after = (_score(compared.metric, score) for score in scores)
         yield page.line(f"    {page.short(change.case_id)}: {before} -> {after}", "bold")
-        known = told is not None and change.case_id in told
-        yield from _case_lines(change, page, known=known)
-        if told is not None:
-            told.add(change.case_id)
+        yield from _case_lines(change, page, known=change.case_id in told)
+        told.add(change.case_id)
     others = [change.case_id for change in compared.worse[shown:]]
     if others:
         yield from page.paragraph(f"also worse: {page.names(others)}", indent=4)

@@ -68,7 +68,11 @@ class CanariedJudge:
             # Without a verdict nothing has passed; whether it judges at all is seen on the real answers.
             return
         if _passes(self.metric, score):
-            raise _untrusted(self.metric, self._case, answer, score, "passed")
+            cure = (
+                "Reword its criteria, take another model, or name wrong answers that suit it with "
+                "canaries=[...]."
+            )
+            raise _untrusted(self.metric, self._case, answer, score, did="passed", cure=cure)
 
 
 class CanariedPair:
@@ -117,7 +121,8 @@ class CanariedPair:
         except JudgeError:
             return
         if score.label == BETTER:
-            raise _untrusted(self.metric, self._case, answer, score, "preferred")
+            cure = "Reword its criteria or take another model."
+            raise _untrusted(self.metric, self._case, answer, score, did="preferred", cure=cure)
 
 
 def known_wrong(metric: Metric) -> Sequence[str]:
@@ -137,9 +142,8 @@ def _passes(metric: Metric, score: Score) -> bool:
     return score.value is not None and score.value > (low + high) / 2
 
 
-def _untrusted(metric: Metric, case: Case, answer: str, score: Score, did: str) -> JudgeError:
+def _untrusted(metric: Metric, case: Case, answer: str, score: Score, *, did: str, cure: str) -> JudgeError:
     return JudgeError(
         f"The judge {metric.name!r} {did} a known-wrong answer to the case {case.id!r}, {answer!r}, with the "
-        f"reason {score.reason!r}: it cannot be trusted. Reword its criteria, take another model, or name "
-        "wrong answers that suit it with canaries=[...]."
+        f"reason {score.reason!r}: it cannot be trusted. {cure}"
     )

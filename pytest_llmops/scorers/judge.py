@@ -17,7 +17,7 @@ from pytest_llmops.scorers.fence import asked_of, fields_of, known_of
 from pytest_llmops.scorers.question import Question
 from pytest_llmops.scorers.reply import verdict_of
 from pytest_llmops.scorers.scale import Judgement, Scale, read_scale
-from pytest_llmops.scorers.score import Metric, Score
+from pytest_llmops.scorers.score import Metric, Score, divides
 from pytest_llmops.scorers.side_by_side import side_by_side
 from pytest_llmops.scorers.votes import Vote, added_up, rule_of
 from pytest_llmops.store.canonical import SHORT, digest
@@ -148,7 +148,7 @@ def _metric(
                 f"The judge {name!r} says pass or fail, which takes no threshold; "
                 "for one give a scale of numbers such as '1-5', or vote='mean', or logprobs=True."
             )
-    if threshold is not None and not _on(scale, threshold):
+    if threshold is not None and not divides(threshold, scale.low, scale.high):
         raise MisuseError(
             f"The threshold {threshold!r} of the judge {name!r} is not on its scale: above {scale.low:g}, "
             f"at most {scale.high:g}."
@@ -163,8 +163,3 @@ def _metric(
         free=False,
         judged=True,
     )
-
-
-def _on(scale: Scale, threshold: object) -> bool:
-    number = isinstance(threshold, int | float) and threshold is not True
-    return number and scale.low < threshold <= scale.high  # type: ignore[operator]

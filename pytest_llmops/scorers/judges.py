@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pytest_llmops.calls.exchange import EMBEDDED, split_model
 from pytest_llmops.errors import MisuseError
 from pytest_llmops.prompts.prompt import Prompt
 from pytest_llmops.scorers.judge import RubricJudge
@@ -52,7 +53,7 @@ class Described:
         """Tell whether log-probabilities are asked for."""
         if self.logprobs is None:
             # The embedded model tells them; elsewhere some servers refuse a question that asks for them.
-            return all(model.startswith("local:") for model in self.models)
+            return all(split_model(model)[0] == EMBEDDED for model in self.models)
         return self.logprobs
 
     @property

@@ -11,7 +11,7 @@ from pytest_llmops.errors import MisuseError
 from pytest_llmops.golden.case import Case
 from pytest_llmops.scorers.fence import as_text
 from pytest_llmops.scorers.forced import Unforced, forcible, log_likelihoods, no_verdict
-from pytest_llmops.scorers.score import Metric, Score
+from pytest_llmops.scorers.score import Metric, Score, divides
 from pytest_llmops.store.canonical import SHORT, JsonValue, digest
 
 VERSION: Final = 1
@@ -145,8 +145,7 @@ def likelihood_metric(
     Raises:
         MisuseError: the threshold is not on the scale.
     """
-    fits = isinstance(threshold, int | float) and not isinstance(threshold, bool) and 0 < threshold <= 1
-    if threshold is not None and not fits:
+    if threshold is not None and not divides(threshold, 0, 1):
         raise MisuseError(
             f"The threshold {threshold!r} of the judge {name!r} is not on its scale: above 0, at most 1."
         )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Set
 from dataclasses import replace
 from typing import Any, Final
 
-from pytest_llmops.calls.exchange import Request
+from pytest_llmops.calls.exchange import EMBEDDED, Request
 from pytest_llmops.errors import MisuseError
 from pytest_llmops.prompts.prompt import Prompt, environment
 from pytest_llmops.scorers.fence import as_text, fenced, marker_of
@@ -24,8 +24,6 @@ say. Answer with one JSON object and nothing else: as "reason" write in one or t
 TOP_LOGPROBS: Final = 10
 """Likeliest tokens that are asked for at each place: enough to hold all marks of a scale such as 1-5."""
 
-
-LOCAL: Final = "local"
 
 LIMITS: Final = frozenset({"max_tokens", "max_completion_tokens"})
 
@@ -116,7 +114,7 @@ class Question:
             "metadata": {name: fenced({name: as_text(value)}, marker) for name, value in noted.items()},
         }
         request = self._prompt.render(variables, model=model, repeat=repeat)
-        limited = request.provider == LOCAL and LIMITS.isdisjoint(request.parameters)
+        limited = request.provider == EMBEDDED and LIMITS.isdisjoint(request.parameters)
         return (
             replace(request, parameters={**request.parameters, "max_tokens": MOST_TOKENS})
             if limited

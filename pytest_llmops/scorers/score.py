@@ -129,6 +129,12 @@ class Score:
         return cls(**data)
 
 
+def divides(threshold: object, low: float, high: float) -> bool:
+    """Tell whether `threshold` is a number above `low` and at most `high`: some scores reach it, not all."""
+    number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
+    return number and low < threshold <= high  # type: ignore[operator]
+
+
 @runtime_checkable
 class PairScorer(Protocol):
     """Hold an answer against the stored one of the same case."""

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pytest_llmops.calls.exchange import Caller, EmbeddingRequest, Response, split_model
+from pytest_llmops.calls.exchange import Caller, EmbeddingRequest, Response, full_name, split_model
 from pytest_llmops.errors import MisuseError
 from pytest_llmops.golden.case import Case
 from pytest_llmops.providers.wordllama import DEFAULT_MODEL, INSTALL, PACKAGE, is_installed
-from pytest_llmops.scorers.score import Metric, Score
+from pytest_llmops.scorers.score import Metric, Score, divides
 from pytest_llmops.store.canonical import SHORT, JsonValue, digest
 
 VERSION: Final = 1
@@ -46,13 +46,9 @@ def similarity_scorer(
             f"The metric similarity needs a model: {INSTALL} brings one, or name an endpoint's, "
             "model='openai:text-embedding-3-small'."
         )
-    if threshold is not None:
-        known = isinstance(threshold, int | float) and not isinstance(threshold, bool)
-        if not known or not 0 < threshold <= 1:
-            raise MisuseError(
-                f"The threshold {threshold!r} of similarity is not a number above 0, at most 1."
-            )
-    named = f"{PACKAGE}:{DEFAULT_MODEL}" if model in (None, PACKAGE) else ":".join(split_model(str(model)))
+    if threshold is not None and not divides(threshold, 0, 1):
+        raise MisuseError(f"The threshold {threshold!r} of similarity is not a number above 0, at most 1.")
+    named = f"{PACKAGE}:{DEFAULT_MODEL}" if model in (None, PACKAGE) else full_name(str(model))
     if value is not None:
         _texts(value, "The value of the metric similarity")
     metric = Metric(

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
@@ -28,7 +28,7 @@ from pytest_llmops.scorers import overlap, refusal
 from pytest_llmops.scorers.expected import shown
 from pytest_llmops.scorers.json_equal import json_miss, read_routes
 from pytest_llmops.scorers.number import number_miss, read_tolerance, wanted_number
-from pytest_llmops.scorers.score import Metric, Score, Scorer
+from pytest_llmops.scorers.score import Metric, Score, Scorer, divides
 from pytest_llmops.scorers.words import word_count
 from pytest_llmops.store.canonical import SHORT, JsonValue, digest
 
@@ -99,9 +99,9 @@ def text_scorer(
         read=way.read,
         compare=partial(way.compare, **prepared),
     )
-    if scorer.value is not None:
-        scorer.expected(scorer.value, f"The value of the metric {metric.name!r}")
-    return scorer
+    if scorer.value is None:
+        return scorer
+    return replace(scorer, wanted=scorer.expected(scorer.value, f"The value of the metric {metric.name!r}"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +113,8 @@ class TextScorer:
     """What all answers are compared with; None takes what each case expects."""
     read: Callable[[JsonValue, str], Any]
     compare: Callable[[str, Any], str | float]
+    wanted: Any = None
+    """The value, read once and ready to be compared with."""
 
     async def score(self, case: Case, response: Response, caller: Caller) -> Score:  # noqa: ARG002
         """Return 1 where the answer is as expected, else 0 with the reason; or how much they are alike.
@@ -124,7 +126,7 @@ class TextScorer:
             subject = f"What the case {case.id!r} expects for the metric {self.metric.name!r}"
             expected = self.expected(case.expected, subject)
         else:
-            expected = self.expected(self.value, "The value")
+            expected = self.wanted
         found = self.compare(response.text, expected)
         if isinstance(found, str):
             return self.metric.score(not found, reason=found)
@@ -153,8 +155,7 @@ def _check(kind: str, way: Kind, threshold: object, given: Mapping[str, object])
         return
     if not way.scores:
         raise MisuseError(f"The metric {kind!r} passes or fails: it takes no threshold.")
-    number = threshold if isinstance(threshold, int | float) and not isinstance(threshold, bool) else 0
-    if not 0 < number <= 1:
+    if not divides(threshold, 0, 1):
         raise MisuseError(f"The threshold {threshold!r} of {kind!r} is not a number above 0 and at most 1.")
 
 

@@ -9,6 +9,7 @@ from pytest_llmops.calls.exchange import Caller, Response
 from pytest_llmops.errors import MisuseError, closest
 from pytest_llmops.golden.case import Case
 from pytest_llmops.prompts.prompt import Prompt
+from pytest_llmops.scorers.expected import shown
 from pytest_llmops.scorers.json_schema import VERSION as SCHEMA_VERSION
 from pytest_llmops.scorers.json_schema import JsonSchema
 from pytest_llmops.scorers.json_text import read_json, shallow
@@ -19,9 +20,6 @@ KIND: Final = "tool_calls"
 
 VERSION: Final = 1
 """Part of the metric version: raised when the same answer could get another score."""
-
-_SHOWN = 120
-"""Characters of a value that a reason quotes."""
 
 
 class ToolCallsScorer:
@@ -90,7 +88,7 @@ class ToolCallsScorer:
         function = tool.get("function")
         name = function.get("name") if isinstance(function, Mapping) else None
         if not isinstance(function, Mapping) or not isinstance(name, str) or not name:
-            raise MisuseError(f"A tool of {place} is no function with a name: {_shown(tool)}.")
+            raise MisuseError(f"A tool of {place} is no function with a name: {shown(tool)}.")
         if name in self._tools:
             raise MisuseError(f"Two tools of {place} have the name {name!r}.")
         # A function without parameters takes none, and is called with an empty object.
@@ -103,7 +101,7 @@ class ToolCallsScorer:
         """Return name and arguments of a call, and add what is wrong with it to `reasons`."""
         function = call.get("function")
         if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
-            reasons.append(f"call {index + 1} is no call of a function: {_shown(call)}")
+            reasons.append(f"call {index + 1} is no call of a function: {shown(call)}")
             return "", None
         name, arguments = str(function["name"]), function.get("arguments")
         if name not in self._tools:
@@ -122,7 +120,7 @@ class ToolCallsScorer:
         if name not in self._tools:
             return []
         if not isinstance(arguments, Mapping):
-            return [f"$: {_shown(arguments)} is no object of arguments"]
+            return [f"$: {shown(arguments)} is no object of arguments"]
         return self._tools[name].violations(arguments)
 
     def _expected_of(self, case: Case) -> Sequence[Mapping[str, Any]] | None:
@@ -136,7 +134,7 @@ class ToolCallsScorer:
     def _expected(self, value: JsonValue, subject: str) -> Sequence[Mapping[str, Any]]:
         calls = [value] if isinstance(value, Mapping) else value
         if not isinstance(calls, list | tuple):
-            raise MisuseError(f"{subject} is {_shown(value)}: write a call, or a list of calls.")
+            raise MisuseError(f"{subject} is {shown(value)}: write a call, or a list of calls.")
         return [self._allowed(call, subject) for call in calls]
 
     def _allowed(self, call: JsonValue, subject: str) -> Mapping[str, Any]:
@@ -144,7 +142,7 @@ class ToolCallsScorer:
         name = call.get("name") if isinstance(call, Mapping) else None
         if not isinstance(call, Mapping) or not isinstance(name, str) or set(call) - {"name", "arguments"}:
             raise MisuseError(
-                f"{subject} holds {_shown(call)}, which is no mapping of `name` and, if wanted, `arguments`."
+                f"{subject} holds {shown(call)}, which is no mapping of `name` and, if wanted, `arguments`."
             )
         if name not in self._tools:
             raise MisuseError(
@@ -167,11 +165,6 @@ def _differences(calls: Sequence[tuple[str, JsonValue]], expected: Sequence[Mapp
             reasons.append(f"call {index + 1} is {name!r}, not {wish['name']!r}")
         elif "arguments" in wish and canonical(arguments) != canonical(wish["arguments"]):
             reasons.append(
-                f"call {index + 1} has the arguments {_shown(arguments)}, not {_shown(wish['arguments'])}"
+                f"call {index + 1} has the arguments {shown(arguments)}, not {shown(wish['arguments'])}"
             )
     return reasons
-
-
-def _shown(value: Any) -> str:
-    text = repr(value) if isinstance(value, str) else canonical(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
